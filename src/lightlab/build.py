@@ -1,0 +1,113 @@
+"""From specs and the shape of what comes in to a network; every shape error is raised here, and names its layer."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections import OrderedDict
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from lightlab.errors import ConfigError, Key, ShapeError
+from lightlab.layers.parameters import Shape
+from lightlab.specs import LayerSpec, parse_layers
+
+
+def build_network(layers: list[Any], input_shape: Shape, key: Key = ("layers",)) -> tuple[nn.Sequential, Shape]:
+    """Build a list of layers, as a config has it.
+
+    Args:
+        layers: each ``name``, ``{name: value}`` or ``{name: {parameter: value}}``.
+        input_shape: the shape of one sample, without the batch.
+        key: where the list stands in the config, for messages.
+
+    Returns:
+        the network, whose children are called after the layers and their places in the list; and the shape of
+        one sample as it leaves.
+
+    Raises:
+        ConfigError: a layer that does not exist, or parameters that it does not take.
+        ShapeError: a layer that does not fit what arrives at it.
+
+    Example:
+        >>> network, shape = build_network([{"dense": {"units": 25, "activation": "relu"}}, {"dropout": 0.2}], (14,))
+        >>> list(dict(network.named_children())), shape
+        (['0_dense', '1_dropout'], (25,))
+    """
+    return build_layers(parse_layers(layers, key), input_shape)
+
+
+def build_layers(specs: tuple[LayerSpec, ...], input_shape: Shape) -> tuple[nn.Sequential, Shape]:
+    """Build layers that were checked already; see `build_network`."""
+    modules: OrderedDict[str, nn.Module] = OrderedDict()
+    shape, before = input_shape, "the input"
+    for index, spec in enumerate(specs):
+        module = build_layer(spec, shape, before)
+        shape = output_shape(module, shape, spec, before)
+        modules[f"{index}_{spec.name.replace('.', '_')}"] = module
+        before = spec.name
+    return nn.Sequential(modules), shape
+
+
+def build_layer(spec: LayerSpec, input_shape: Shape, before: str) -> nn.Module:
+    """Build one layer for what arrives at it.
+
+    Raises:
+        ShapeError: it takes inputs of another rank.
+        ConfigError: its own constructor refuses; what that said is in the message, and attached.
+    """
+    component = spec.component
+    layouts: tuple[str, ...] = getattr(component, "expects", ())
+    if layouts and len(input_shape) not in {layout.count(",") + 1 for layout in layouts}:
+        wanted = " or ".join(f"rank {layout.count(',') + 2} (batch, {layout})" for layout in layouts)
+        raise ShapeError.at(spec.key, f"{spec.name} needs {wanted}. Received: {_batched(input_shape)} after {before}.")
+    injected: dict[str, Any] = {"input_shape": input_shape, "build": partial(_build_nested, spec)}
+    wanted_names = inspect.signature(component).parameters.keys() & injected.keys()
+    try:
+        module = component(**spec.parameters, **{name: injected[name] for name in wanted_names})
+    except ConfigError:
+        raise
+    except (TypeError, ValueError, RuntimeError) as cause:
+        raise ConfigError.at(
+            spec.key, f"{spec.name} can't be built for {_batched(input_shape)} after {before}: {cause}"
+        ) from cause
+    if not isinstance(module, nn.Module):
+        raise ConfigError.at(spec.key, f"A layer returns an nn.Module. Received from {spec.name}: {module!r}.")
+    return module
+
+
+def _build_nested(outer: LayerSpec, layers: list[Any], input_shape: Shape, *where: str | int) -> tuple[nn.Module, Shape]:
+    return build_layers(parse_layers(layers, (*outer.key, *where)), input_shape)
+
+
+def output_shape(module: nn.Module, input_shape: Shape, spec: LayerSpec, before: str) -> Shape:
+    """Run a copy on the meta device, which holds shapes and no values, and return the shape of one sample.
+
+    Raises:
+        ShapeError: the layer can't take the input, or returns no batch.
+    """
+    probe = copy.deepcopy(module).to("meta").eval()
+    batch = torch.empty(2, *input_shape, device="meta")
+    try:
+        with torch.no_grad():
+            outputs = probe(batch)
+    except (RuntimeError, ValueError, TypeError, IndexError, NotImplementedError) as cause:
+        reason = str(cause).strip().split("\n")[0]
+        raise ShapeError.at(
+            spec.key, f"{spec.name} can't take {_batched(input_shape)} after {before}: {reason}"
+        ) from cause
+    if not isinstance(outputs, torch.Tensor) or outputs.shape[:1] != batch.shape[:1]:
+        received = tuple(outputs.shape) if isinstance(outputs, torch.Tensor) else type(outputs).__name__
+        raise ShapeError.at(spec.key, f"A layer returns a batch of as many rows as it got, 2. Received: {received}.")
+    if 0 in outputs.shape:
+        raise ShapeError.at(
+            spec.key, f"{spec.name} leaves nothing of {_batched(input_shape)} after {before}: {_batched(outputs.shape[1:])}."
+        )
+    return tuple(outputs.shape[1:])
+
+
+def _batched(shape: Shape) -> str:
+    return f"(batch, {', '.join(map(str, shape))})"

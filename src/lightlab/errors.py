@@ -1,0 +1,116 @@
+"""What lightlab raises when something given to it is wrong.
+
+::
+
+    LightlabError
+    ├── ConfigError          a config, or the same arguments in Python; holds every fault that was found
+    │   └── ShapeError       a layer that does not fit what arrives at it
+    ├── RegistryError        a name that is taken, malformed or unknown
+    ├── PluginError          a plugin that can't be imported
+    ├── DataError            a file, a row or a column
+    │   └── TargetError      a target that does not fit the problem
+    ├── CheckpointError      a checkpoint that is missing, unreadable or of another model
+    └── RunError             a run folder that can't be made or found
+
+Every message states the rule, what was received, where, and the nearest right thing.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+#: Where in a config something stands: ``("model", "layers", 2, "dense", "units")``.
+Key = tuple[str | int, ...]
+
+
+def format_key(key: Key) -> str:
+    """Write a key as people do.
+
+    >>> format_key(("model", "layers", 2, "dense", "units"))
+    'model.layers[2].dense.units'
+    """
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in key)
+    return text.removeprefix(".")
+
+
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """Return the question that names what comes nearest, or nothing where nothing is near.
+
+    >>> did_you_mean("conv2", ["dense", "conv2d", "conv1d"])
+    'Did you mean conv2d or conv1d?'
+    """
+    by_folded = {candidate.casefold(): candidate for candidate in known}
+    near = difflib.get_close_matches(str(name).casefold(), by_folded, n=3, cutoff=0.6)
+    return f"Did you mean {' or '.join(by_folded[match] for match in near)}?" if near else ""
+
+
+def sentences(*parts: str) -> str:
+    """Join the parts of a message that are not empty."""
+    return " ".join(part for part in parts if part)
+
+
+class LightlabError(Exception):
+    """The base of all that lightlab raises on purpose."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong in a config.
+
+    Attributes:
+        key: where it stands.
+        message: the rule, what was received, and the nearest right thing.
+    """
+
+    key: Key
+    message: str
+
+    def __str__(self) -> str:
+        return f"{format_key(self.key)}: {self.message}" if self.key else self.message
+
+
+class ConfigError(LightlabError):
+    """A config, or the same arguments given in Python, that can't be used.
+
+    Attributes:
+        faults: all that was found, in the order of the config.
+    """
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("\n".join(map(str, self.faults)))
+
+    @classmethod
+    def at(cls, key: Key, message: str) -> ConfigError:
+        """Make the error of a single fault."""
+        return cls([Fault(key, message)])
+
+
+class ShapeError(ConfigError):
+    """A layer that does not fit the shape that arrives at it."""
+
+
+class RegistryError(LightlabError):
+    """A name that a registry can't take or does not have."""
+
+
+class PluginError(LightlabError):
+    """A plugin that can't be imported."""
+
+
+class DataError(LightlabError):
+    """A file, a row or a column that can't be used."""
+
+
+class TargetError(DataError):
+    """A target that does not fit the problem."""
+
+
+class CheckpointError(LightlabError):
+    """A checkpoint that is missing, unreadable, or of another model."""
+
+
+class RunError(LightlabError):
+    """A run folder that can't be made or found."""

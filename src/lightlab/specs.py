@@ -1,0 +1,261 @@
+"""What a config says of layers, heads, optimizers and schedulers, checked as soon as it is read.
+
+A component (a registered function, or a class) is described by its own signature: `check_parameters` holds what
+the config gives against the annotations, strictly (``"2"`` is no integer), and finds all faults at once.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
+from typing_extensions import TypedDict  # pydantic asks for this one on Python 3.11
+
+from lightlab.errors import ConfigError, Fault, Key, RegistryError, did_you_mean, sentences
+from lightlab.layers.parameters import Nested
+from lightlab.registry import ACTIVATIONS, LAYERS, Registry
+
+#: What `lightlab.build` gives to a layer that declares it; a config can't.
+INJECTED = frozenset({"input_shape", "build"})
+
+
+@dataclass(frozen=True)
+class LayerSpec:
+    """One layer of a config.
+
+    Attributes:
+        name: a registered name, or ``nn.<Module>``.
+        key: where it stands, its name included.
+        parameters: what the config gives, checked.
+    """
+
+    name: str
+    key: Key
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def component(self) -> Callable[..., Any]:
+        """The function or class that builds it."""
+        return find_layer(self.name)
+
+
+def find_layer(name: str) -> Callable[..., Any]:
+    """Return what builds the layer ``name``, from the registry or, for ``nn.<Module>``, from torch.nn.
+
+    Raises:
+        RegistryError: there is none.
+    """
+    if name.startswith("nn."):
+        return _find_torch_module(name)
+    return LAYERS.get(name)
+
+
+def _find_torch_module(name: str) -> Callable[..., Any]:
+    from torch import nn
+
+    modules = {
+        f"nn.{key}": value
+        for key, value in vars(nn).items()
+        if isinstance(value, type) and issubclass(value, nn.Module) and value is not nn.Module
+    }
+    if name not in modules:
+        raise RegistryError(sentences(f"torch.nn has no module {name!r}.", did_you_mean(name, modules)))
+    return modules[name]
+
+
+def parse_layers(config: Any, key: Key) -> tuple[LayerSpec, ...]:
+    """Read a list of layers.
+
+    Args:
+        config: layers, each ``name``, ``{name: value}`` or ``{name: {parameter: value}}``.
+        key: where the list stands.
+
+    Raises:
+        ConfigError: with every fault of every layer, nested ones too.
+    """
+    if not isinstance(config, list | tuple):
+        raise ConfigError.at(key, f"Layers are a list: one '- name: …' a layer. Received: {config!r}.")
+    return _collect(lambda layer, index: parse_component(layer, (*key, index), LAYERS, find_layer), config)
+
+
+def parse_component(
+    config: Any,
+    key: Key,
+    registry: Registry[Any],
+    find: Callable[[str], Callable[..., Any]] | None = None,
+) -> LayerSpec:
+    """Read one layer or activation: ``name``, ``{name: value}`` or ``{name: {parameter: value}}``.
+
+    Raises:
+        ConfigError: with every fault.
+    """
+    if isinstance(config, Mapping) and len(config) == 1:
+        ((name, value),) = config.items()
+    else:
+        name, value = config, None
+    if not isinstance(name, str):
+        raise ConfigError.at(
+            key, f"One {registry.kind} is 'name', 'name: value' or 'name: {{parameter: value}}'. Received: {config!r}."
+        )
+    key = (*key, name) if isinstance(config, Mapping) else key
+    try:
+        component = (find or registry.get)(name)
+    except RegistryError as error:
+        raise ConfigError.at(key, str(error)) from error
+    return LayerSpec(name, key, check_parameters(component, value, key, name=name, hidden=INJECTED))
+
+
+def check_parameters(
+    component: Callable[..., Any],
+    value: Any,
+    key: Key,
+    *,
+    name: str,
+    hidden: Iterable[str] = (),
+) -> dict[str, Any]:
+    """Hold what a config gives a component against the component's signature.
+
+    Args:
+        component: the function or class.
+        value: a mapping of parameters; ``None``; or a lone value, which goes to the first parameter.
+        key: where it stands.
+        name: what the config calls the component.
+        hidden: parameters that a config can't give.
+
+    Returns:
+        the parameters that were given, lists as tuples where the signature asks for tuples.
+
+    Raises:
+        ConfigError: with every fault, those of nested layers too.
+    """
+    adapter, hints, nested = _signature(component, frozenset(hidden))
+    if value is None:
+        value = {}
+    if not isinstance(value, Mapping):
+        if not hints:
+            raise ConfigError.at(key, f"{name} takes no parameters. Received: {value!r}.")
+        value = {next(iter(hints)): value}
+    faults: list[Fault] = []
+    parameters: dict[str, Any] = {}
+    try:
+        # JSON, since only there does pydantic's strict mode take a list for a tuple.
+        parameters = dict(adapter.validate_json(json.dumps(value)))
+    except ValidationError as error:
+        faults += _explain(error, value, key, name=name, known=hints)
+    except (TypeError, ValueError) as error:
+        faults.append(Fault(key, f"{name} takes plain values: numbers, text, lists and mappings. {error}."))
+    for parameter, kind in nested.items():
+        if value.get(parameter) is not None and not any(fault.key == (*key, parameter) for fault in faults):
+            faults += _check_nested(value[parameter], (*key, parameter), kind)
+    if faults:
+        raise ConfigError(faults)
+    return parameters
+
+
+def _collect(parse: Callable[[Any, int], LayerSpec], configs: Iterable[Any]) -> tuple[LayerSpec, ...]:
+    specs, faults = [], []
+    for index, config in enumerate(configs):
+        try:
+            specs.append(parse(config, index))
+        except ConfigError as error:
+            faults += error.faults
+    if faults:
+        raise ConfigError(faults)
+    return tuple(specs)
+
+
+def _check_nested(value: Any, key: Key, kind: Nested) -> list[Fault]:
+    try:
+        if kind is Nested.LAYERS:
+            parse_layers(value, key)
+        elif kind is Nested.ACTIVATION:
+            parse_component(value, key, ACTIVATIONS)
+        else:
+            faults: list[Fault] = []
+            for index, branch in enumerate(value):
+                faults += _check_nested(branch, (*key, index), Nested.LAYERS)
+            return faults
+    except ConfigError as error:
+        return list(error.faults)
+    return []
+
+
+@lru_cache(maxsize=None)
+def _signature(
+    component: Callable[..., Any], hidden: frozenset[str]
+) -> tuple[TypeAdapter[Any], dict[str, Any], dict[str, Nested]]:
+    """Make a validator from a signature; with the type of each parameter, and the kind of those that hold layers."""
+    target = component.__init__ if isinstance(component, type) else component  # type: ignore[misc]
+    try:
+        types = typing.get_type_hints(target, include_extras=True)
+    except (NameError, TypeError):  # annotations that exist for the type checker only
+        types = {}
+    hints: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
+    open_ended = False
+    for parameter in inspect.signature(component).parameters.values():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            open_ended = True
+        elif parameter.kind is not parameter.VAR_POSITIONAL and parameter.name not in hidden:
+            hint = _checkable(types.get(parameter.name, Any))
+            hints[parameter.name] = hint
+            required = parameter.default is parameter.empty
+            fields[parameter.name] = typing.Required[hint] if required else typing.NotRequired[hint]
+    table: Any = TypedDict("Parameters", fields)  # type: ignore[operator]
+    table.__pydantic_config__ = ConfigDict(
+        strict=True, extra="allow" if open_ended else "forbid", arbitrary_types_allowed=True
+    )
+    nested = {
+        parameter: mark
+        for parameter, hint in hints.items()
+        for mark in _marks(hint)
+        if isinstance(mark, Nested)
+    }
+    return TypeAdapter(table), hints, nested
+
+
+def _checkable(hint: Any) -> Any:
+    """Return the annotation, or ``Any`` where it is nothing that a value can be held against."""
+    try:
+        TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True))
+    except (PydanticSchemaGenerationError, NameError, TypeError):
+        return Any
+    return hint
+
+
+def _marks(hint: Any) -> Iterable[Any]:
+    """Return what an annotation carries beside its type, through ``| None``."""
+    yield from getattr(hint, "__metadata__", ())
+    for part in typing.get_args(hint):
+        yield from getattr(part, "__metadata__", ())
+
+
+def _explain(error: ValidationError, value: Mapping[str, Any], key: Key, *, name: str, known: Iterable[str]) -> list[Fault]:
+    """Say each fault once, in the terms of the config."""
+    messages: dict[str, list[str]] = {}
+    for fault in error.errors(include_url=False):
+        parameter = str(fault["loc"][0]) if fault["loc"] else ""
+        if fault["type"] == "extra_forbidden":
+            takes = f"It takes {', '.join(known)}." if known else "It takes none."
+            text = sentences(f"{name} has no parameter {parameter!r}.", did_you_mean(parameter, known), takes)
+        elif fault["type"] == "missing" and len(fault["loc"]) == 1:
+            text = f"{name} needs {parameter!r}."
+        else:
+            text = fault["msg"][0].lower() + fault["msg"][1:]
+        messages.setdefault(parameter, []).append(text)
+    faults = []
+    for parameter, texts in messages.items():
+        place = (*key, parameter) if parameter in value else key
+        text = "; or ".join(dict.fromkeys(texts))
+        if text.startswith(name):
+            faults.append(Fault(place, text))
+        else:
+            rule = text.replace("input should be", "must be")
+            faults.append(Fault(place, f"{name}'s {parameter} {rule}. Received: {value.get(parameter)!r}."))
+    return faults
