@@ -12,7 +12,9 @@ import torch
 from torch import nn
 
 from lightlab.errors import ConfigError, Key, ShapeError
+from lightlab.layers.base import activation_name
 from lightlab.layers.parameters import Shape
+from lightlab.problems import Problem
 from lightlab.specs import LayerSpec, parse_layers
 
 
@@ -107,6 +109,32 @@ def output_shape(module: nn.Module, input_shape: Shape, spec: LayerSpec, before:
             spec.key, f"{spec.name} leaves nothing of {_batched(input_shape)} after {before}: {_batched(outputs.shape[1:])}."
         )
     return tuple(outputs.shape[1:])
+
+
+def check_last_layer(specs: tuple[LayerSpec, ...], outputs: int, problem: Problem) -> None:
+    """Refuse a last layer that does the head's work: Keras' habit of ending in ``dense(C, activation="softmax")``.
+
+    Args:
+        specs: the layers.
+        outputs: how many the head has.
+        problem: says what the head applies.
+
+    Raises:
+        ConfigError: the last layer is a softmax, or a sigmoid over as many units as the head has.
+    """
+    if not specs:
+        return
+    last = specs[-1]
+    name = activation_name(last.parameters.get("activation")) or last.name
+    key = (*last.key, "activation") if "activation" in last.parameters else last.key
+    if name in {"softmax", "log_softmax", "nn.Softmax", "nn.LogSoftmax"} or (
+        name == "sigmoid" and last.parameters.get("units") == outputs
+    ):
+        raise ConfigError.at(
+            key,
+            f"The head is not written: problem {problem.name} adds it ({problem.output}) after the last layer. "
+            f"Received: {name} at the end. Leave this layer out, or give it another activation.",
+        )
 
 
 def _batched(shape: Shape) -> str:

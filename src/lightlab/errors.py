@@ -18,7 +18,8 @@ Every message states the rule, what was received, where, and the nearest right t
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 #: Where in a config something stands: ``("model", "layers", 2, "dense", "units")``.
@@ -90,6 +91,15 @@ class ConfigError(LightlabError):
 
 class ShapeError(ConfigError):
     """A layer that does not fit the shape that arrives at it."""
+
+
+@contextmanager
+def collect(faults: list[Fault]) -> Iterator[None]:
+    """Add the faults of a `ConfigError` raised inside to a list, and go on."""
+    try:
+        yield
+    except ConfigError as error:
+        faults += error.faults
 
 
 class RegistryError(LightlabError):

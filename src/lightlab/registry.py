@@ -102,14 +102,13 @@ class Registry(Generic[T]):
         """
         if name in self:
             return self._entries[name]
-        broken = "".join(f" {failure}" for failure in failed_plugins())
         raise RegistryError(
             sentences(
                 f"No {self.kind} is called {name!r}.",
-                did_you_mean(name, self.names()),
-                f"There are: {', '.join(self.names())}.",
+                did_you_mean(name, self.names()) or f"There are: {', '.join(self.names())}.",
+                f"They are described in docs/reference.md and registered in {self._home}.",
+                *failed_plugins(),
             )
-            + broken
         )
 
     def names(self) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
 from typing_extensions import TypedDict  # pydantic asks for this one on Python 3.11
 
-from lightlab.errors import ConfigError, Fault, Key, RegistryError, did_you_mean, sentences
+from lightlab.errors import ConfigError, Fault, Key, RegistryError, collect, did_you_mean, sentences
 from lightlab.layers.parameters import Nested
 from lightlab.registry import ACTIVATIONS, LAYERS, Registry
 
@@ -81,7 +81,14 @@ def parse_layers(config: Any, key: Key) -> tuple[LayerSpec, ...]:
     """
     if not isinstance(config, list | tuple):
         raise ConfigError.at(key, f"Layers are a list: one '- name: …' a layer. Received: {config!r}.")
-    return _collect(lambda layer, index: parse_component(layer, (*key, index), LAYERS, find_layer), config)
+    specs: list[LayerSpec] = []
+    faults: list[Fault] = []
+    for index, layer in enumerate(config):
+        with collect(faults):
+            specs.append(parse_component(layer, (*key, index), LAYERS, find_layer))
+    if faults:
+        raise ConfigError(faults)
+    return tuple(specs)
 
 
 def parse_component(
@@ -118,6 +125,7 @@ def check_parameters(
     *,
     name: str,
     hidden: Iterable[str] = (),
+    optional: Iterable[str] = (),
 ) -> dict[str, Any]:
     """Hold what a config gives a component against the component's signature.
 
@@ -127,6 +135,7 @@ def check_parameters(
         key: where it stands.
         name: what the config calls the component.
         hidden: parameters that a config can't give.
+        optional: parameters that it may leave out, though the signature has no default.
 
     Returns:
         the parameters that were given, lists as tuples where the signature asks for tuples.
@@ -134,7 +143,7 @@ def check_parameters(
     Raises:
         ConfigError: with every fault, those of nested layers too.
     """
-    adapter, hints, nested = _signature(component, frozenset(hidden))
+    adapter, hints, nested = _signature(component, frozenset(hidden), frozenset(optional))
     if value is None:
         value = {}
     if not isinstance(value, Mapping):
@@ -158,37 +167,22 @@ def check_parameters(
     return parameters
 
 
-def _collect(parse: Callable[[Any, int], LayerSpec], configs: Iterable[Any]) -> tuple[LayerSpec, ...]:
-    specs, faults = [], []
-    for index, config in enumerate(configs):
-        try:
-            specs.append(parse(config, index))
-        except ConfigError as error:
-            faults += error.faults
-    if faults:
-        raise ConfigError(faults)
-    return tuple(specs)
-
-
 def _check_nested(value: Any, key: Key, kind: Nested) -> list[Fault]:
-    try:
+    faults: list[Fault] = []
+    with collect(faults):
         if kind is Nested.LAYERS:
             parse_layers(value, key)
         elif kind is Nested.ACTIVATION:
             parse_component(value, key, ACTIVATIONS)
-        else:
-            faults: list[Fault] = []
-            for index, branch in enumerate(value):
-                faults += _check_nested(branch, (*key, index), Nested.LAYERS)
-            return faults
-    except ConfigError as error:
-        return list(error.faults)
-    return []
+    if kind is Nested.BRANCHES:
+        for index, branch in enumerate(value):
+            faults += _check_nested(branch, (*key, index), Nested.LAYERS)
+    return faults
 
 
 @lru_cache(maxsize=None)
 def _signature(
-    component: Callable[..., Any], hidden: frozenset[str]
+    component: Callable[..., Any], hidden: frozenset[str], optional: frozenset[str]
 ) -> tuple[TypeAdapter[Any], dict[str, Any], dict[str, Nested]]:
     """Make a validator from a signature; with the type of each parameter, and the kind of those that hold layers."""
     target = component.__init__ if isinstance(component, type) else component  # type: ignore[misc]
@@ -205,7 +199,7 @@ def _signature(
         elif parameter.kind is not parameter.VAR_POSITIONAL and parameter.name not in hidden:
             hint = _checkable(types.get(parameter.name, Any))
             hints[parameter.name] = hint
-            required = parameter.default is parameter.empty
+            required = parameter.default is parameter.empty and parameter.name not in optional
             fields[parameter.name] = typing.Required[hint] if required else typing.NotRequired[hint]
     table: Any = TypedDict("Parameters", fields)  # type: ignore[operator]
     table.__pydantic_config__ = ConfigDict(

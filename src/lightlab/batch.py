@@ -1,0 +1,25 @@
+"""What a loader gives to the model."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class Batch(NamedTuple):
+    """One process's part of the rows of one step.
+
+    A loader of one's own may give pairs of inputs and targets instead.
+
+    Attributes:
+        inputs: (rows, …).
+        targets: (rows, …), as the problem's head takes them; ``None`` where they are not known.
+        index: (rows,), the places of the rows in their split.
+        total: rows of the step over all processes.
+    """
+
+    inputs: Tensor
+    targets: Tensor | None = None
+    index: Tensor | None = None
+    total: int | None = None

@@ -1,0 +1,83 @@
+"""Random tensors with something to learn in them."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import torch
+
+from lightlab.data.base import Data
+from lightlab.data.rows import Rows
+from lightlab.errors import ConfigError
+
+SyntheticProblem = Literal["binary", "multiclass", "multilabel", "regression", "bounded_regression"]
+
+
+class SyntheticData(Data):
+    """Normally distributed inputs of any shape, and targets that follow from them by a random linear map.
+
+    Args:
+        shape: of one sample: ``[20]``, ``[1, 28, 28]``, …
+        problem: which targets to make: classes, labels, numbers, or numbers between 0 and 1.
+        rows: how many samples.
+        outputs: number of classes, labels or quantities; two classes where the problem is binary.
+        noise: standard deviation of what is added to the map's results, which have a standard deviation of 1. With
+            0 everything can be learned.
+        options: those of `lightlab.data.base.Data`; ``seed`` also makes the samples.
+
+    Raises:
+        ConfigError: a size is not positive, or ``outputs`` does not suit the problem.
+
+    Example:
+        >>> data = SyntheticData([3, 16, 16], "multilabel", rows=100, outputs=4)
+        >>> data.connect("multilabel").target.columns
+        ('y0', 'y1', 'y2', 'y3')
+    """
+
+    def __init__(
+        self,
+        shape: list[int],
+        problem: SyntheticProblem = "multiclass",
+        rows: int = 1000,
+        outputs: int | None = None,
+        noise: float = 0.1,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        if not shape or min(shape) < 1 or rows < 1:
+            raise ConfigError.at(("data",), f"shape and rows are positive. Received: shape {shape}, rows {rows}.")
+        classes = {"binary": 2, "multiclass": 3}.get(problem, 1)
+        outputs = classes if outputs is None else outputs
+        least = 2 if problem in ("multiclass", "multilabel") else classes
+        if outputs < least or (problem == "binary" and outputs != 2):
+            raise ConfigError.at(
+                ("data", "outputs"), f"outputs is {least}{'' if problem == 'binary' else ' or more'} for {problem}. "
+                f"Received: {outputs}."
+            )
+        self.shape = list(shape)
+        self.problem = problem
+        self.size = rows
+        self.outputs = outputs
+        self.noise = noise
+
+    def load(self) -> dict[str, Rows]:
+        """Return all rows."""
+        generator = torch.Generator().manual_seed(self.seed)
+        inputs = torch.randn(self.size, *self.shape, generator=generator)
+        flat = inputs.flatten(1)
+        weights = torch.randn(flat.shape[1], self.outputs, generator=generator) / flat.shape[1] ** 0.5
+        scores = flat @ weights + self.noise * torch.randn(self.size, self.outputs, generator=generator)
+        values: torch.Tensor
+        if self.problem in ("binary", "multiclass"):
+            values = scores.argmax(1, keepdim=True)
+        elif self.problem == "multilabel":
+            values = (scores > 0).long()
+        elif self.problem == "regression":
+            values = scores
+        else:
+            values = scores.sigmoid()
+        names = ["y"] if values.shape[1] == 1 else [f"y{index}" for index in range(values.shape[1])]
+        targets = pd.DataFrame(values.numpy(), columns=names)
+        return {"all": Rows(inputs, targets, np.arange(self.size), "synthetic data")}

@@ -1,0 +1,219 @@
+"""From the columns of a target to what a head takes, and the checks on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from pandas.api.types import is_bool_dtype, is_float_dtype, is_numeric_dtype
+from torch import Tensor
+
+from lightlab.data.rows import Rows
+from lightlab.data_spec import TargetSpec
+from lightlab.errors import TargetError
+from lightlab.problems import Problem, TargetKind
+
+#: Whole numbers of at most this many different values are taken for classes.
+MOST_INFERRED_CLASSES = 20
+
+
+def infer_problem(targets: pd.DataFrame) -> tuple[str, str]:
+    """Return the problem that a target looks like, and what makes it look so.
+
+    One column of text, of booleans, or of at most 20 different whole numbers is for classes; other numbers are for
+    regression. Several columns of 0 and 1 are labels, or one-hot classes where every row has exactly one 1.
+    """
+    if targets.shape[1] > 1:
+        if not _is_zero_or_one(targets):
+            return "regression", f"{targets.shape[1]} columns of numbers"
+        if bool((targets.astype(float).sum(axis=1) == 1).all()):
+            return "multiclass", "columns of 0 and 1, one 1 in each row"
+        return "multilabel", "columns of 0 and 1"
+    column = targets.iloc[:, 0]
+    distinct = column.nunique()
+    if is_numeric_dtype(column) and not is_bool_dtype(column):
+        whole = not is_float_dtype(column) or bool((column.dropna() % 1 == 0).all())
+        if not whole or distinct > MOST_INFERRED_CLASSES:
+            return "regression", "numbers" if whole else "numbers with fractions"
+        kind = "whole numbers"
+    else:
+        kind = "booleans" if is_bool_dtype(column) else "texts"
+    return ("binary" if distinct == 2 else "multiclass"), f"{distinct} different {kind}"
+
+
+def learn_target(rows: Rows, problem: Problem) -> TargetSpec:
+    """Learn from the train split what the target holds.
+
+    Args:
+        rows: of the train split.
+        problem: says how targets are encoded.
+
+    Raises:
+        TargetError: the target does not fit the problem.
+    """
+    targets = _known(rows)
+    columns = tuple(map(str, targets.columns))
+    if problem.target == "numbers":
+        numbers = _numbers(rows, targets, problem)
+        std = numbers.std(axis=0)
+        return TargetSpec(
+            columns,
+            mean=tuple(numbers.mean(axis=0).tolist()),
+            std=tuple(np.where(std > 0, std, 1.0).tolist()),
+            rows=len(rows),
+        )
+    if problem.target == "labels":
+        labels = _numbers(rows, targets, problem)
+        return TargetSpec(columns, counts=tuple(int(count) for count in labels.sum(axis=0)), rows=len(rows))
+    if len(columns) > 1:
+        return _learn_one_hot(rows, targets, problem, columns)
+    texts = class_names(targets.iloc[:, 0])
+    sizes = texts.value_counts()
+    classes = _sorted_classes(targets.iloc[:, 0])
+    if len(classes) < 2 or (problem.name == "binary" and len(classes) != 2):
+        wanted = "exactly two classes" if problem.name == "binary" else "at least two classes"
+        raise TargetError(
+            f"Problem {problem.name} needs {wanted} in the train split. Received in column {columns[0]!r} of "
+            f"{rows.source}: {len(classes)} ({_listed(classes)}). {_other_problem(targets, problem)}".rstrip()
+        )
+    return TargetSpec(columns, classes, tuple(int(sizes[name]) for name in classes), rows=len(rows))
+
+
+def encode_target(rows: Rows, spec: TargetSpec, kind: TargetKind, problem: Problem, split: str) -> Tensor:
+    """Return a split's targets as the head takes them.
+
+    Args:
+        rows: of the split.
+        spec: what was learned from the train split.
+        kind: how targets are encoded.
+        problem: for messages.
+        split: its name, for messages.
+
+    Returns:
+        codes (rows,) for classes; floats (rows, columns) otherwise.
+
+    Raises:
+        TargetError: a value that is missing, of another type, or of a class that the train split lacks.
+    """
+    targets = _known(rows)
+    if kind != "class":
+        return torch.from_numpy(_numbers(rows, targets, problem).astype(np.float32))
+    if targets.shape[1] > 1:
+        return torch.from_numpy(_numbers(rows, targets, problem).argmax(axis=1))
+    column = targets.iloc[:, 0]
+    texts = class_names(column)
+    codes = texts.map({name: code for code, name in enumerate(spec.classes)})
+    unseen = codes.isna().to_numpy()
+    if unseen.any():
+        found = texts[unseen].value_counts()
+        raise TargetError(
+            f"Every class of {split} occurs in train. Received in column {column.name!r}, first at "
+            f"{rows.where(targets, int(unseen.argmax()))}: "
+            f"{', '.join(f'{name!r} ({count} rows)' for name, count in found.items())}. "
+            f"The train split has: {_listed(spec.classes)}."
+        )
+    return torch.tensor(codes.to_numpy(dtype=np.int64))
+
+
+def check_encoded(
+    rows: Rows, encoded: Tensor, valid: Callable[[Tensor], Tensor], rule: str, split: str
+) -> None:
+    """Hold encoded targets against what the head can learn.
+
+    Args:
+        rows: of the split.
+        encoded: their targets.
+        valid: returns which can be learned.
+        rule: what ``valid`` asks, in words.
+        split: its name, for messages.
+
+    Raises:
+        TargetError: with column, first value, where it stands, and how many there are.
+    """
+    wrong = ~valid(encoded)
+    if not bool(wrong.any()):
+        return
+    targets = _known(rows)
+    by_column = wrong if wrong.ndim == 2 else wrong[:, None]
+    column = int(by_column.any(0).int().argmax())
+    place = int(by_column[:, column].int().argmax())
+    raise TargetError(
+        f"{rule} Received in column {str(targets.columns[column])!r} of {split}: "
+        f"{targets.iat[place, column]!s} at {rows.where(targets, place)}, and so in {int(by_column[:, column].sum())} "
+        f"of {len(rows)} rows."
+    )
+
+
+def class_names(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Return each value as the name of its class; whole numbers are written without a point."""
+    if is_float_dtype(column) and bool((column % 1 == 0).all()):
+        column = column.astype("int64")
+    return column.astype(str)
+
+
+def _sorted_classes(column: pd.Series[Any]) -> tuple[str, ...]:
+    """Return the class names in the order of their values, so that 2 comes before 10."""
+    values = column.drop_duplicates().sort_values()
+    return tuple(class_names(values))
+
+
+def _known(rows: Rows) -> pd.DataFrame:
+    """Return the target columns.
+
+    Raises:
+        TargetError: there are none, or a value is missing.
+    """
+    if rows.targets is None:
+        raise TargetError(f"Training and evaluation need the target. {rows.source} is without it: set data.target.")
+    missing = rows.targets.isna()
+    if missing.to_numpy().any():
+        column = missing.columns[int(missing.any().to_numpy().argmax())]
+        place = int(missing[column].to_numpy().argmax())
+        raise TargetError(
+            f"A target has a value in every row. Missing in column {str(column)!r}: {int(missing[column].sum())} of "
+            f"{len(rows)} rows, first at {rows.where(rows.targets, place)}."
+        )
+    return rows.targets
+
+
+def _numbers(rows: Rows, targets: pd.DataFrame, problem: Problem) -> np.ndarray[Any, Any]:
+    for name in targets:
+        column = targets[name]
+        if is_numeric_dtype(column):
+            continue
+        bad = pd.to_numeric(column, errors="coerce").isna().to_numpy()
+        place = int(bad.argmax())
+        raise TargetError(
+            f"Problem {problem.name} needs numbers. Received in column {str(name)!r}: {column.iat[place]!r} at "
+            f"{rows.where(targets, place)}, and so in {int(bad.sum())} of {len(rows)} rows. "
+            f"{_other_problem(targets, problem)}".rstrip()
+        )
+    return targets.to_numpy(dtype=np.float64)
+
+
+def _learn_one_hot(rows: Rows, targets: pd.DataFrame, problem: Problem, columns: tuple[str, ...]) -> TargetSpec:
+    values = _numbers(rows, targets, problem) if _is_zero_or_one(targets) else np.zeros((len(rows), 0))
+    if problem.name == "binary" or not bool((values.sum(axis=1) == 1).all()):
+        raise TargetError(
+            f"Problem {problem.name} takes one column of classes"
+            f"{'' if problem.name == 'binary' else ', or columns of 0 and 1 with one 1 in each row'}. "
+            f"Received: {len(columns)} columns ({_listed(columns)}). {_other_problem(targets, problem)}".rstrip()
+        )
+    return TargetSpec(columns, columns, tuple(int(count) for count in values.sum(axis=0)), rows=len(rows))
+
+
+def _is_zero_or_one(targets: pd.DataFrame) -> bool:
+    return all(is_numeric_dtype(targets[name]) and bool(targets[name].isin([0, 1]).all()) for name in targets)
+
+
+def _other_problem(targets: pd.DataFrame, problem: Problem) -> str:
+    looks_like, reason = infer_problem(targets)
+    return "" if looks_like == problem.name else f"It looks like {looks_like} ({reason})."
+
+
+def _listed(names: Sequence[str], most: int = 10) -> str:
+    shown = ", ".join(map(repr, names[:most]))
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown

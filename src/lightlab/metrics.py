@@ -1,0 +1,110 @@
+"""Loss and metrics over an epoch: kept on the device as they come, computed once, exact over all processes."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, distributed, nn
+from torchmetrics import Metric
+
+from lightlab.heads.base import Head
+
+#: After so many rows, what was kept is passed on to the metrics: memory stays bounded, and their cost is shared
+#: by many steps.
+FLUSH_ROWS = 65_536
+
+
+class EpochMetrics(nn.Module):
+    """The loss and the metrics of a head over one epoch of one split.
+
+    Args:
+        head: says which metrics, and computes what they take.
+        columns: the names of the target columns, for metrics that give a value for each.
+    """
+
+    place: Tensor
+
+    def __init__(self, head: Head, columns: Sequence[str]) -> None:
+        super().__init__()
+        self.metrics = nn.ModuleDict(cast("dict[str, nn.Module]", head.metrics()))
+        self.columns = tuple(columns)
+        self._activate = head.activate
+        self.register_buffer("place", torch.empty(0), persistent=False)  # knows the device, rows or none
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all that was kept."""
+        for metric in self._each().values():
+            metric.reset()
+        self.rows = 0
+        self.finite = True
+        self._losses: list[Tensor] = []
+        self._logits: list[Tensor] = []
+        self._targets: list[Tensor] = []
+        self._waiting = 0
+
+    def update(self, losses: Tensor, logits: Tensor, targets: Tensor) -> None:
+        """Keep what a step gave; nothing is computed, and the device is not waited for.
+
+        Args:
+            losses: of each row, (batch,).
+            logits: (batch, outputs).
+            targets: as the head takes them.
+        """
+        self._losses.append(losses.detach().sum())
+        self._logits.append(logits.detach())
+        self._targets.append(targets)
+        self.rows += len(logits)
+        self._waiting += len(logits)
+        if self._waiting >= FLUSH_ROWS:
+            self._flush()
+
+    def compute(self) -> dict[str, Tensor]:
+        """Return the mean loss and all metrics over all processes, and start anew.
+
+        Every process must call it. Metrics of logits that are not finite are NaN, whatever they would seem to be.
+        """
+        self._flush()
+        values = {name: self._compute_one(metric) for name, metric in self._each().items()}
+        loss = float(torch.stack(self._losses).cpu().double().sum()) if self._losses else 0.0
+        sums = torch.tensor([loss, self.rows, not self.finite], dtype=torch.float64)
+        if distributed.is_available() and distributed.is_initialized():
+            sums = sums.to(self.place.device)
+            distributed.all_reduce(sums)
+        results = {"loss": (sums[0] / sums[1]).float()}
+        for name, value in values.items():
+            known = value if sums[2] == 0 else torch.full_like(value, torch.nan)
+            if known.ndim == 0:
+                results[name] = known
+            else:
+                results |= {f"{name}{column}": part for column, part in zip(self.columns, known, strict=True)}
+        self.reset()
+        return results
+
+    def _each(self) -> dict[str, Metric]:
+        return cast("dict[str, Metric]", dict(self.metrics.items()))
+
+    def _flush(self) -> None:
+        if not self._waiting:
+            return
+        logits, targets = torch.cat(self._logits), torch.cat(self._targets)
+        with torch.no_grad():
+            scores = self._activate(logits.float())
+        if targets.ndim == 2 and not targets.is_floating_point() and scores.shape != targets.shape:
+            targets = targets.argmax(1)
+        self.finite = self.finite and bool(torch.isfinite(scores).all())
+        for metric in self._each().values():
+            metric.update(scores, targets)
+        self._logits, self._targets, self._waiting = [], [], 0
+
+    def _compute_one(self, metric: Metric) -> Tensor:
+        with warnings.catch_warnings():
+            # A process that had no rows still takes part in the sum over all of them; one class has no ROC curve.
+            warnings.simplefilter("ignore")
+            try:
+                return cast("Tensor", metric.compute())
+            except ValueError:  # too few rows, as for R² of one
+                return torch.tensor(torch.nan, device=metric.device)

@@ -1,0 +1,275 @@
+"""The LightningModule: one step for training, validation, test and prediction."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
+
+from lightlab.batch import Batch
+from lightlab.build import build_layers, check_last_layer
+from lightlab.data_spec import DataSpec
+from lightlab.errors import CheckpointError, ConfigError, DataError, Fault, Key, RegistryError, ShapeError, collect
+from lightlab.layers.base import penalty
+from lightlab.metrics import EpochMetrics
+from lightlab.optim import Interval, parse_optimizer, parse_scheduler
+from lightlab.preprocess import Preprocess
+from lightlab.problems import Problem
+from lightlab.registry import HEADS, PROBLEMS
+from lightlab.specs import check_parameters, parse_layers
+
+KEY: Key = ("model",)
+
+
+class Model(LightningModule):
+    """A network for one problem: preprocessing, layers and a head.
+
+    It is built when the data is known: by the Trainer, from its datamodule; from a checkpoint, which holds all that
+    is needed; or by `build`.
+
+    Args:
+        layers: each ``name``, ``{name: value}`` or ``{name: {parameter: value}}``; the head comes after them.
+        problem: a row of `lightlab.problems`; inferred from the target where it is left out.
+        head: arguments of the problem's head, such as ``label_smoothing`` or ``loss``.
+        optimizer: of torch.optim: a name, or ``{class_path: …, init_args: {…}}``.
+        lr_scheduler: of torch.optim.lr_scheduler: a name, or ``{class_path: …, init_args: {…}}``, with ``interval``
+            (``step`` or ``epoch``) and ``warmup`` (how many of these the rate rises at first) beside them.
+
+    Raises:
+        ConfigError: with every fault of the arguments.
+
+    Example:
+        >>> from lightlab import BundledData
+        >>> from lightning import Trainer
+        >>> data = BundledData("iris", batch_size=16)
+        >>> model = Model([{"dense": {"units": 16, "activation": "relu"}}], optimizer={"class_path": "AdamW"})
+        >>> quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+        >>> trainer = Trainer(max_epochs=2, accelerator="cpu", enable_model_summary=False, **quiet)
+        >>> trainer.fit(model, data)
+        >>> model.data_spec.target.classes
+        ('setosa', 'versicolor', 'virginica')
+        >>> sorted(model.predict(torch.tensor([[5.1, 3.5, 1.4, 0.2]])))
+        ['prediction', 'probability_setosa', 'probability_versicolor', 'probability_virginica']
+    """
+
+    preprocess: nn.Module
+    network: nn.Module
+    head: Any
+
+    def __init__(
+        self,
+        layers: list[Any],
+        problem: str | None = None,
+        head: dict[str, Any] | None = None,
+        optimizer: str | dict[str, Any] = "AdamW",
+        lr_scheduler: str | dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters(logger=False)
+        self.problem = problem
+        self.head_options = head
+        self.data_spec: DataSpec | None = None
+        faults: list[Fault] = []
+        with collect(faults):
+            self.layer_specs = parse_layers(layers, (*KEY, "layers"))
+        with collect(faults):
+            self.optimizer_spec = parse_optimizer(optimizer, (*KEY, "optimizer"))
+        with collect(faults):
+            scheduler_key = (*KEY, "lr_scheduler")
+            self.scheduler_spec = None if lr_scheduler is None else parse_scheduler(lr_scheduler, scheduler_key)
+        with collect(faults):
+            if problem is not None:
+                self._check_head(problem)
+        if faults:
+            raise ConfigError(faults)
+
+    def _check_head(self, problem: str) -> dict[str, Any]:
+        """Return the head's arguments, checked."""
+        try:
+            head = HEADS.get(PROBLEMS.get(problem).name)
+        except RegistryError as error:
+            raise ConfigError.at((*KEY, "problem"), str(error)) from error
+        hidden = ("in_features", "target")
+        return check_parameters(head, self.head_options, (*KEY, "head"), name=f"the {problem} head", hidden=hidden)
+
+    @property
+    def problem_row(self) -> Problem:
+        """The row of the problem's type."""
+        return PROBLEMS.get(self._built().problem)
+
+    def _built(self) -> DataSpec:
+        if self.data_spec is None:
+            raise DataError("A model is built once its data is known: fit it, load a checkpoint, or call build().")
+        return self.data_spec
+
+    # Building
+
+    def setup(self, stage: str) -> None:
+        """Build the network from what the datamodule says of the data, or hold the data against the network."""
+        datamodule = getattr(self.trainer, "datamodule", None)
+        if hasattr(datamodule, "connect"):
+            spec = datamodule.connect(self.problem, self.data_spec)
+            if self.data_spec is None:
+                self.build(spec)
+            if stage in ("fit", "validate", "test"):
+                datamodule.check_targets(self.head.valid, self.head.rule)
+        else:
+            self._built()
+
+    def build(self, spec: DataSpec) -> None:
+        """Build preprocessing, layers and head.
+
+        Args:
+            spec: what is known of the data.
+
+        Raises:
+            ConfigError: a layer or the head can't be built so.
+            ShapeError: a layer does not fit what arrives at it.
+        """
+        self.data_spec = spec
+        options = self._check_head(spec.problem)
+        preprocess = Preprocess(spec.input)
+        network, shape = build_layers(self.layer_specs, preprocess.output_shape)
+        if len(shape) != 1:
+            raise ShapeError.at(
+                (*KEY, "layers"),
+                f"The head needs rank 2 (batch, features). Received: (batch, {', '.join(map(str, shape))}) from the "
+                f"last layer. Add flatten or global_avg_pool.",
+            )
+        try:
+            self.head = HEADS.get(spec.problem)(shape[0], target=spec.target, **options)
+        except ValueError as cause:
+            raise ConfigError.at((*KEY, "head"), str(cause)) from cause
+        check_last_layer(self.layer_specs, self.head.linear.out_features, self.problem_row)
+        self.preprocess, self.network = preprocess, network
+        for stage in ("train", "val", "test"):
+            self.add_module(f"{stage}_metrics", EpochMetrics(self.head, spec.target.columns))
+        self.penalties: list[Tensor] = []
+
+    # Steps
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return the logits, (batch, outputs), of raw inputs, (batch, …)."""
+        return cast("Tensor", self.head(self.network(self.preprocess(inputs))))
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """Return the loss of a step, penalties included: the mean over the rows of all processes."""
+        batch = Batch(*batch)
+        logits = self(batch.inputs)
+        losses = self.head.loss(logits, batch.targets)
+        self.train_metrics.update(losses, logits, batch.targets)
+        # Lightning averages over the processes, whose shares of the rows may differ by one.
+        share = 1 / len(losses) if batch.total is None else self.trainer.world_size / batch.total
+        loss = losses.sum() * share
+        extra = penalty(self.network)
+        if extra is None:
+            return loss
+        self.penalties.append(extra.detach())
+        return loss + extra
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        """Keep loss and metrics of a batch of the validation split."""
+        self._evaluate(batch, self.val_metrics)
+
+    def test_step(self, batch: Any, batch_idx: int) -> None:
+        """Keep loss and metrics of a batch of the test split."""
+        self._evaluate(batch, self.test_metrics)
+
+    def _evaluate(self, batch: Any, metrics: EpochMetrics) -> None:
+        batch = Batch(*batch)
+        if len(batch.inputs):  # with fewer rows than processes, some have none
+            logits = self(batch.inputs)
+            metrics.update(self.head.loss(logits, batch.targets), logits, batch.targets)
+
+    def predict_step(self, batch: Any, batch_idx: int) -> dict[str, list[Any]]:
+        """Return the decoded predictions of a batch, and where its rows stand in their split."""
+        batch = Batch(*batch) if isinstance(batch, tuple | list) else Batch(batch)
+        index = [] if batch.index is None else batch.index.tolist()
+        if not len(batch.inputs):
+            return {"index": index}
+        return {"index": index, **self.head.decode(self(batch.inputs).float())}
+
+    @torch.inference_mode()
+    def predict(self, inputs: Tensor) -> dict[str, list[Any]]:
+        """Return the decoded predictions of raw inputs, (batch, …), a column each."""
+        was_training = self.training
+        self.eval()
+        try:
+            return cast("dict[str, list[Any]]", self.head.decode(self(inputs.to(self.device))))
+        finally:
+            self.train(was_training)
+
+    # Logging
+
+    def on_train_epoch_end(self) -> None:
+        """Log loss, metrics and penalty of the epoch."""
+        self._log("train", self.train_metrics)
+        if self.penalties:
+            self.log("train/penalty", torch.stack(self.penalties).mean())
+            self.penalties.clear()
+
+    def on_validation_epoch_start(self) -> None:
+        """Start anew: a sanity check may have left something."""
+        self.val_metrics.reset()
+
+    def on_validation_epoch_end(self) -> None:
+        """Log loss and metrics of the validation split."""
+        self._log("val", self.val_metrics)
+
+    def on_test_epoch_end(self) -> None:
+        """Log loss and metrics of the test split."""
+        self._log("test", self.test_metrics)
+
+    def _log(self, stage: str, metrics: EpochMetrics) -> None:
+        # EpochMetrics has already summed over the processes.
+        self.log_dict({f"{stage}/{name}": value for name, value in metrics.compute().items()})
+
+    # Optimizers
+
+    def configure_optimizers(self) -> Any:
+        """Return optimizer and schedulers as Lightning takes them."""
+        optimizer = self.optimizer_spec.build(self.parameters())
+        if self.scheduler_spec is None:
+            return optimizer
+        row = self.problem_row
+        return [optimizer], self.scheduler_spec.build(optimizer, self._training_length, row.monitor, row.mode)
+
+    def _training_length(self, interval: Interval) -> int:
+        steps = self.trainer.estimated_stepping_batches
+        epochs = self.trainer.max_epochs
+        if steps == float("inf") or (interval == "epoch" and (epochs is None or epochs < 1)):
+            raise ConfigError.at(
+                (*KEY, "lr_scheduler"),
+                "A schedule over the whole training needs its length: set trainer.max_epochs, or the schedule's own "
+                "length in init_args.",
+            )
+        return int(steps) if interval == "step" else cast("int", epochs)
+
+    # Checkpoints
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what is known of the data, and the metrics at this point."""
+        checkpoint["data_spec"] = self._built().to_dict()
+        checkpoint["metrics"] = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Build the network that the checkpoint's weights belong to.
+
+        Raises:
+            CheckpointError: it is no checkpoint of lightlab's, or of a network with other layers.
+        """
+        if "data_spec" not in checkpoint:
+            raise CheckpointError("A lightlab checkpoint holds a data_spec. This one has none: lightlab did not write it.")
+        if self.data_spec is None:
+            self.build(DataSpec.from_dict(checkpoint["data_spec"]))
+        own = {name: tuple(value.shape) for name, value in self.state_dict().items()}
+        stored = {name: tuple(value.shape) for name, value in checkpoint["state_dict"].items()}
+        if own != stored:
+            differing = sorted(name for name in own.keys() | stored.keys() if own.get(name) != stored.get(name))
+            first = differing[0]
+            raise CheckpointError(
+                f"A checkpoint's weights have the shapes of this config's layers. {len(differing)} differ, the first "
+                f"{first}: {stored.get(first, 'none')} in the checkpoint, {own.get(first, 'none')} here."
+            )

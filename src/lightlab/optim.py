@@ -1,0 +1,184 @@
+"""Optimizers and learning-rate schedules of torch.optim, by their short names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+from torch import nn, optim
+from torch.optim import lr_scheduler as schedules
+from torch.optim.lr_scheduler import LinearLR, LRScheduler, ReduceLROnPlateau, SequentialLR
+
+from lightlab.errors import ConfigError, Key, did_you_mean, sentences
+from lightlab.specs import check_parameters
+
+Interval = Literal["step", "epoch"]
+
+OPTIMIZERS: dict[str, type[optim.Optimizer]] = {
+    name: item
+    for name, item in vars(optim).items()
+    if isinstance(item, type) and issubclass(item, optim.Optimizer) and item is not optim.Optimizer
+}
+SCHEDULERS: dict[str, type[LRScheduler]] = {
+    name: item
+    for name, item in vars(schedules).items()
+    if isinstance(item, type) and issubclass(item, LRScheduler) and item is not LRScheduler and name[0] != "_"
+    # These three are made of functions or of other schedulers, which a config can't write.
+    and item not in (schedules.LambdaLR, schedules.MultiplicativeLR, schedules.ChainedScheduler, SequentialLR)
+}
+#: Schedulers that are meant to be moved on after every step.
+PER_STEP = frozenset({"OneCycleLR", "CyclicLR"})
+#: Arguments that are the training's length unless they are given.
+FROM_LENGTH = {"CosineAnnealingLR": "T_max", "OneCycleLR": "total_steps", "PolynomialLR": "total_iters"}
+
+
+@dataclass(frozen=True)
+class OptimizerSpec:
+    """An optimizer as a config has it.
+
+    Attributes:
+        name: in torch.optim.
+        arguments: what the config gives, checked.
+    """
+
+    name: str
+    arguments: Mapping[str, Any]
+
+    def build(self, parameters: Iterable[nn.Parameter]) -> optim.Optimizer:
+        """Return the optimizer.
+
+        Raises:
+            ConfigError: torch refuses the arguments.
+        """
+        try:
+            return OPTIMIZERS[self.name](parameters, **self.arguments)  # type: ignore[call-arg]
+        except (TypeError, ValueError, RuntimeError) as cause:
+            raise ConfigError.at(("model", "optimizer"), f"{self.name} can't be built: {cause}") from cause
+
+
+@dataclass(frozen=True)
+class SchedulerSpec:
+    """A learning-rate schedule as a config has it.
+
+    Attributes:
+        name: in torch.optim.lr_scheduler; ``None`` for a constant rate (after the warm-up).
+        arguments: what the config gives, checked.
+        interval: whether the schedule moves on after each step or each epoch.
+        warmup: over how many of these the rate first rises, linearly.
+        monitor: what ReduceLROnPlateau watches; ``None`` for what the problem watches.
+    """
+
+    name: str | None
+    arguments: Mapping[str, Any]
+    interval: Interval
+    warmup: int
+    monitor: str | None
+
+    def build(
+        self, optimizer: optim.Optimizer, length: Callable[[Interval], int], monitor: str, mode: str
+    ) -> list[dict[str, Any]]:
+        """Return what Lightning takes for ``lr_scheduler``, a dictionary each.
+
+        Args:
+            optimizer: whose learning rate is set.
+            length: returns how many steps or epochs the training has; called only where that is needed.
+            monitor: what the problem watches.
+            mode: whether less (``min``) or more (``max``) of it is better.
+
+        Raises:
+            ConfigError: torch refuses the arguments.
+        """
+        # Factor 1/(n + 1) at the start and 1 after n moves: the n-th part of the rate is never zero.
+        rise = self.warmup and LinearLR(optimizer, start_factor=1 / (self.warmup + 1), total_iters=self.warmup)
+        if self.name is None:
+            return [{"scheduler": rise, "interval": self.interval}] if rise else []
+        arguments = {**self._defaults(length, mode), **self.arguments}
+        try:
+            main: Any = SCHEDULERS[self.name](optimizer, **arguments)
+        except (TypeError, ValueError) as cause:
+            raise ConfigError.at(("model", "lr_scheduler"), f"{self.name} can't be built: {cause}") from cause
+        entry: dict[str, Any] = {"scheduler": main, "interval": self.interval}
+        if isinstance(main, ReduceLROnPlateau):
+            entry["monitor"] = self.monitor or monitor
+            return [{"scheduler": rise, "interval": self.interval}, entry] if rise else [entry]
+        if rise:
+            entry["scheduler"] = SequentialLR(optimizer, [rise, main], milestones=[self.warmup])
+        return [entry]
+
+    def _defaults(self, length: Callable[[Interval], int], mode: str) -> dict[str, Any]:
+        """Return the arguments that follow from the training's length, where the config leaves them out."""
+        if self.name == "ReduceLROnPlateau":
+            return {"mode": mode}
+        argument = FROM_LENGTH.get(self.name or "")
+        if argument is None or {"epochs", "steps_per_epoch", argument} & self.arguments.keys():
+            return {}
+        return {argument: max(length(self.interval) - self.warmup, 1)}
+
+
+def parse_optimizer(config: Any, key: Key) -> OptimizerSpec:
+    """Read ``AdamW``, or ``{class_path: AdamW, init_args: {lr: 0.001}}``.
+
+    Raises:
+        ConfigError: with every fault.
+    """
+    name, arguments = _class_and_arguments(config, key)
+    _check_name(name, OPTIMIZERS, "optimizer", "torch.optim", (*key, "class_path"))
+    place = (*key, "init_args")
+    return OptimizerSpec(name, check_parameters(OPTIMIZERS[name], arguments, place, name=name, hidden=("params",)))
+
+
+def parse_scheduler(config: Any, key: Key) -> SchedulerSpec:
+    """Read ``CosineAnnealingLR``, or ``{class_path: …, init_args: {…}, interval: …, warmup: …, monitor: …}``.
+
+    Raises:
+        ConfigError: with every fault.
+    """
+    options: dict[str, Any] = {}
+    if isinstance(config, Mapping):
+        options = {name: config[name] for name in ("interval", "warmup", "monitor") if name in config}
+        config = {name: value for name, value in config.items() if name not in options}
+    check_parameters(_scheduler_options, options, key, name="lr_scheduler")
+    name, arguments = _class_and_arguments(config, key) if config else (None, {})
+    if name is not None:
+        _check_name(name, SCHEDULERS, "learning-rate scheduler", "torch.optim.lr_scheduler", (*key, "class_path"))
+        arguments = check_parameters(
+            SCHEDULERS[name],
+            arguments,
+            (*key, "init_args"),
+            name=name,
+            hidden=("optimizer",),
+            optional=FROM_LENGTH.values(),
+        )
+    elif not options.get("warmup"):
+        raise ConfigError.at(key, "lr_scheduler has a class_path, or warmup: N, or both. Received neither.")
+    interval = options.get("interval") or ("step" if name in PER_STEP else "epoch")
+    return SchedulerSpec(name, arguments, interval, options.get("warmup", 0), options.get("monitor"))
+
+
+def _scheduler_options(
+    interval: Interval = "epoch", warmup: Annotated[int, Field(ge=0)] = 0, monitor: str | None = None
+) -> None:
+    """Stand for what ``lr_scheduler`` takes beside a scheduler's own arguments."""
+
+
+def _class_and_arguments(config: Any, key: Key) -> tuple[str, dict[str, Any]]:
+    if isinstance(config, str):
+        return config, {}
+    if not isinstance(config, Mapping) or not isinstance(config.get("class_path"), str):
+        raise ConfigError.at(
+            key, f"{key[-1]} is a name, or has a class_path and init_args. Received: {config!r}."
+        )
+    given = config.get("init_args") or {}
+    if not isinstance(given, Mapping):
+        raise ConfigError.at((*key, "init_args"), f"init_args are 'argument: value' pairs. Received: {given!r}.")
+    # An argument beside class_path is how `--model.optimizer.lr 0.01` arrives; it wins.
+    beside = {name: value for name, value in config.items() if name not in ("class_path", "init_args")}
+    return config["class_path"], {**given, **beside}
+
+
+def _check_name(name: str, known: Mapping[str, Any], what: str, home: str, key: Key) -> None:
+    if name not in known:
+        there = f"There are, in {home}: {', '.join(sorted(known))}."
+        raise ConfigError.at(key, sentences(f"No {what} is called {name!r}.", did_you_mean(name, known) or there))
