@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, distributed, nn
@@ -77,12 +77,20 @@ class EpochMetrics(nn.Module):
         results = {"loss": (sums[0] / sums[1]).float()}
         for name, value in values.items():
             known = value if sums[2] == 0 else torch.full_like(value, torch.nan)
-            if known.ndim == 0:
-                results[name] = known
-            else:
-                results |= {f"{name}{column}": part for column, part in zip(self.columns, known, strict=True)}
+            results |= zip(self._names(name), known.reshape(-1), strict=True)
         self.reset()
         return results
+
+    def modes(self) -> dict[str, Literal["min", "max"]]:
+        """Return the name of each figure, and whether less or more of it is better."""
+        modes: dict[str, Literal["min", "max"]] = {"loss": "min"}
+        for name, metric in self._each().items():
+            modes |= dict.fromkeys(self._names(name), "max" if metric.higher_is_better else "min")
+        return modes
+
+    def _names(self, name: str) -> list[str]:
+        """Return what a metric's values are called; one whose name ends in ``_`` has a value for each column."""
+        return [f"{name}{column}" for column in self.columns] if name.endswith("_") else [name]
 
     def _each(self) -> dict[str, Metric]:
         return cast("dict[str, Metric]", dict(self.metrics.items()))

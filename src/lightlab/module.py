@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+import os
+from typing import Any, Literal, cast
 
 import torch
 from lightning.pytorch import LightningModule
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from lightlab.batch import Batch
 from lightlab.build import build_layers, check_last_layer
+from lightlab.checkpoint import read_checkpoint
 from lightlab.data_spec import DataSpec
 from lightlab.errors import CheckpointError, ConfigError, DataError, Fault, Key, RegistryError, ShapeError, collect
 from lightlab.layers.base import penalty
@@ -98,6 +100,11 @@ class Model(LightningModule):
     def problem_row(self) -> Problem:
         """The row of the problem's type."""
         return PROBLEMS.get(self._built().problem)
+
+    def metric_modes(self) -> dict[str, Literal["min", "max"]]:
+        """Return the figures that are logged for a split, and whether less or more of each is better."""
+        self._built()
+        return cast("EpochMetrics", self.train_metrics).modes()
 
     def _built(self) -> DataSpec:
         if self.data_spec is None:
@@ -249,6 +256,19 @@ class Model(LightningModule):
 
     # Checkpoints
 
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Model:
+        """Return the trained model of a checkpoint, in evaluation mode on the CPU; nothing else is needed.
+
+        Raises:
+            CheckpointError: it can't be read, or is no checkpoint of lightlab's.
+        """
+        checkpoint = read_checkpoint(path)
+        model = cls(**checkpoint["hyper_parameters"])
+        model.on_load_checkpoint(checkpoint)
+        model.load_state_dict(checkpoint["state_dict"])
+        return model.eval()
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what is known of the data, and the metrics at this point."""
         checkpoint["data_spec"] = self._built().to_dict()
@@ -264,6 +284,9 @@ class Model(LightningModule):
             raise CheckpointError("A lightlab checkpoint holds a data_spec. This one has none: lightlab did not write it.")
         if self.data_spec is None:
             self.build(DataSpec.from_dict(checkpoint["data_spec"]))
+        problem = self._built().problem
+        if self.problem not in (None, problem):
+            raise CheckpointError(f"A checkpoint is for one problem, here {problem}. Received: problem {self.problem}.")
         own = {name: tuple(value.shape) for name, value in self.state_dict().items()}
         stored = {name: tuple(value.shape) for name, value in checkpoint["state_dict"].items()}
         if own != stored:

@@ -67,7 +67,7 @@ class Head(nn.Module):
     def metrics(self) -> dict[str, Metric]:
         """Return new metrics, which take what `activate` returns, and targets.
 
-        One that gives a value for each target column is named after its column, too.
+        One that gives a value for each target column has a name that ends in ``_``; the columns' names follow it.
         """
         raise NotImplementedError
 

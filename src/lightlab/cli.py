@@ -1,0 +1,105 @@
+"""The command line: ``lightlab VERB …``. Light verbs are answered here; the rest goes to LightningCLI."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+
+from lightlab import __version__
+from lightlab.commands.verbs import VERBS
+from lightlab.errors import LightlabError, did_you_mean, sentences
+from lightlab.registry import import_plugin, load_plugins
+
+USAGE = f"""usage: lightlab VERB --config FILE [--config FILE …] [--KEY VALUE …]
+
+Neural networks for classification and regression, from one YAML file.
+
+verbs:
+{chr(10).join(f"  {verb:<10} {text}" for verb, text in VERBS.items())}
+
+options:
+  --config FILE    a config; what later ones and the command line say beats what earlier ones say
+  --KEY VALUE      any key of a config, such as --trainer.max_epochs 10
+  --plugin MODULE  import a module that registers layers, heads, activations or data sources
+  --debug          show the traceback of an error
+  --version        print the version
+  --help           print this; 'lightlab VERB --help' prints the keys of a config
+"""
+
+#: Exit codes: what was given is wrong; lightlab, or what it stands on, is.
+WRONG_INPUT, UNFORESEEN = 2, 1
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Carry out a call, and return the exit code.
+
+    Args:
+        arguments: the command line's, without the program's name; by default those of this process.
+    """
+    rest = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in rest
+    rest = [argument for argument in rest if argument != "--debug"]
+    try:
+        plugins, rest = _take_plugins(rest)
+        if not rest or rest[0] in ("-h", "--help"):
+            print(USAGE, end="")
+            return 0 if rest else WRONG_INPUT
+        if rest[0] == "--version":
+            print(f"lightlab {__version__}")
+            return 0
+        return _run(rest, plugins)
+    except LightlabError as error:
+        if debug:
+            traceback.print_exc()
+        for line in str(error).splitlines():
+            print(f"lightlab: error: {line}", file=sys.stderr)
+        return WRONG_INPUT
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        text = str(error).strip() or "no message"
+        print(f"lightlab: error: {type(error).__name__}: {text}", file=sys.stderr)
+        print("lightlab: this was not foreseen; --debug shows the traceback.", file=sys.stderr)
+        return UNFORESEEN
+
+
+def _take_plugins(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Return the modules that ``--plugin`` names, and the other arguments."""
+    plugins, rest = [], []
+    given = iter(arguments)
+    for argument in given:
+        if argument == "--plugin":
+            module = next(given, None)
+            if module is None:
+                raise LightlabError("--plugin takes the name of a module. Received nothing.")
+            plugins.append(module)
+        elif argument.startswith("--plugin="):
+            plugins.append(argument.removeprefix("--plugin="))
+        else:
+            rest.append(argument)
+    return plugins, rest
+
+
+def _run(arguments: list[str], plugins: list[str]) -> int:
+    verb = arguments[0]
+    if verb not in VERBS:
+        near = did_you_mean(verb, VERBS) or f"There are: {', '.join(VERBS)}."
+        if verb.startswith("-"):
+            found = next((argument for argument in arguments if argument in VERBS), None)
+            near = f"Write 'lightlab {found} {verb} …'." if found else near
+        raise LightlabError(sentences(f"The first word after lightlab is a verb. Received: {verb}.", near))
+    # Modules of one's own lie where one works; Python puts only the script's own folder on the path.
+    sys.path.insert(0, "")
+    for plugin in plugins:
+        import_plugin(plugin)
+    load_plugins()
+    from lightlab.commands import trainer
+
+    trainer.run(verb, arguments[1:])
+    return 0
+
+
+def entry_point() -> None:
+    """Run the command line and end the process."""
+    sys.exit(main())

@@ -1,0 +1,107 @@
+"""From jsonargparse's errors to lightlab's: which key, what was received, and the nearest right name."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from argparse import ArgumentError
+from collections.abc import Iterable
+
+from jsonargparse import ArgumentParser
+
+from lightlab.commands.verbs import VERBS
+from lightlab.data import Data
+from lightlab.errors import ConfigError, Fault, Key, did_you_mean, sentences
+
+
+def find_unknown_keys(parser: ArgumentParser, keys: Iterable[Key]) -> list[Fault]:
+    """Return a fault for each key of the first two levels that a config can't have."""
+    defaults = parser.get_defaults().as_dict()
+    faults: dict[Key, Fault] = {}
+    for key in keys:
+        section = str(key[0])
+        if section in VERBS:
+            text = f"A config has no section for a verb: what stands below '{section}' belongs at the top level."
+            faults.setdefault((section,), Fault((section,), text))
+        elif section not in defaults:
+            near = did_you_mean(section, defaults) or f"There are: {', '.join(defaults)}."
+            faults.setdefault((section,), Fault((section,), sentences(f"A config has no section {section!r}.", near)))
+        elif len(key) > 1 and section in ("trainer", "model") and key[1] not in defaults[section]:
+            near = did_you_mean(key[1], defaults[section])
+            faults.setdefault(key[:2], Fault(key[:2], sentences(f"{section} has no key {str(key[1])!r}.", near)))
+    return list(faults.values())
+
+
+def explain_argument_error(error: ArgumentError, parser: ArgumentParser) -> ConfigError:
+    """Return what jsonargparse found wrong in lightlab's words."""
+    text = str(error).removeprefix("error: ")
+    options = [option.lstrip("-") for action in parser._actions for option in action.option_strings]
+    if unknown := re.search(r"(?:does not accept option|Unrecognized arguments?:?|unrecognized arguments?:) '?-*([\w.]+)", text):
+        name = unknown[1]
+        return ConfigError.at(_key(name), sentences(f"There is no option {name!r}.", did_you_mean(name, options)))
+    if missing := re.search(r"^the following arguments are required: (.+)", text):
+        names = [re.sub(r"^\w+\.(?=\w)", "", name) for name in missing[1].split(", ")]
+        return ConfigError([Fault((), f"{name} is needed, in a config or as --{name}.") for name in names])
+    if place := re.match(r'Parser key "([\w.]+)":', text):
+        return _explain_value(_key(place[1]), text[place.end() :])
+    return ConfigError.at((), text)
+
+
+def _explain_value(key: Key, text: str) -> ConfigError:
+    """Explain a value that can't be taken, from what jsonargparse says of each type that it might have been."""
+    class_path = re.search(r"Problem with given class_path '([\w.]+)'", text)
+    accepted = _parameters(class_path[1]) if class_path else []
+    what = class_path[1].rsplit(".", 1)[-1] if class_path and key == ("data",) else str(key[-1])
+    received = re.search(r"Given value: (.*)", text, re.DOTALL)
+    value = received[1].strip() if received else ""
+    if unknown := re.search(r"Option '(\w+)' is not accepted", text):
+        takes = f"It takes {', '.join(accepted)}." if accepted else ""
+        message = sentences(f"{what} has no option {unknown[1]!r}.", did_you_mean(unknown[1], accepted), takes)
+        return ConfigError.at((*key, unknown[1]), message)
+    if missing := re.search(r"the following arguments are required: ([\w., ]+)", text):
+        return ConfigError.at(key, f"{what} needs {missing[1].strip()}.")
+    if inner := re.search(r'Parser key "(\w+)":(.*)', text, re.DOTALL):
+        return _explain_value((*key, inner[1]), inner[2])
+    if "import path" in text.lower() and "Expected a path" not in text.split("Subtypes")[0].split("\n")[0]:
+        names = [source.__name__ for source in _subclasses(Data)] if key == ("data",) else []
+        given = re.search(r"Expected a dot import path string: (.*)", text)
+        name = (given[1] if given else value).strip()
+        known = f"There are: {', '.join(names)}." if names else ""
+        what = "a data source" if names else "a class"
+        return ConfigError.at(key, sentences(f"class_path names {what}. Received: {name}.", did_you_mean(name, names) or known))
+    expected = [_plain_type(kind) for kind in re.findall(r"Expected an? (.+?)(?:\. Got value: .*)?$", text, re.MULTILINE)]
+    expected += [f"one of {choices}" for choices in re.findall(r"Expected .*?(?:one of|Literal)\S* ?(\[.*?\])", text)]
+    if expected:
+        return ConfigError.at(key, f"{key[-1]} must be {' or '.join(dict.fromkeys(expected))}. Received: {value}.")
+    return ConfigError.at(key, " ".join(text.split()))
+
+
+def _key(text: str) -> Key:
+    return tuple(text.split("."))
+
+
+def _plain_type(kind: str) -> str:
+    name = re.sub(r"<class '([\w.]+)'>", r"\1", kind.strip())
+    return {"NoneType": "null"}.get(name, name)
+
+
+def _parameters(class_path: str) -> list[str]:
+    """Return what a class takes, its bases' options included where it passes them on."""
+    module, _, name = class_path.rpartition(".")
+    found = getattr(sys.modules.get(module), name, None)
+    names: dict[str, None] = {}
+    for base in inspect.getmro(found) if isinstance(found, type) else ():
+        if "__init__" not in vars(base):
+            continue
+        parameters = list(inspect.signature(vars(base)["__init__"]).parameters.values())[1:]
+        names |= dict.fromkeys(
+            parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD
+        )
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+            break
+    return list(names)
+
+
+def _subclasses(base: type) -> list[type]:
+    return [item for child in base.__subclasses__() for item in (child, *_subclasses(child))]

@@ -1,0 +1,321 @@
+"""fit, validate, test and predict: the Trainer's verbs, by LightningCLI."""
+
+from __future__ import annotations
+
+import json
+import time
+from argparse import ArgumentError
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
+from rich.console import Console
+
+from lightlab.checkpoint import SafeCheckpointIO, digests, read_checkpoint
+from lightlab.commands.explain import explain_argument_error, find_unknown_keys
+from lightlab.commands.quiet import silence
+from lightlab.config import Sources
+from lightlab.data import Data
+from lightlab.errors import ConfigError
+from lightlab.inspect.outcome import Outcome, align, metric_lines
+from lightlab.module import Model
+from lightlab.training.options import CheckpointOptions, EarlyStoppingOptions, Mode
+from lightlab.training.predictions import WRITERS, PredictionWriter
+from lightlab.training.progress import Progress
+from lightlab.training.run_folder import BEST, LAST, VERSION_PREFIX, RunFolder, find_run_checkpoint
+
+#: The run of a call that names no config.
+UNNAMED = "unnamed"
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of one verb.
+
+    Attributes:
+        verb: fit, validate, test or predict.
+        arguments: what follows it.
+    """
+
+    verb: str
+    arguments: list[str]
+
+    def values(self, *options: str) -> list[str]:
+        """Return the values given to an option, ``--option VALUE`` or ``--option=VALUE``."""
+        pairs = zip(self.arguments, [*self.arguments[1:], ""], strict=True)
+        return [
+            after if argument in options else argument.split("=", 1)[1]
+            for argument, after in pairs
+            if argument in options or argument.split("=", 1)[0] in options
+        ]
+
+    @property
+    def configs(self) -> list[str]:
+        """The config files, in order."""
+        return self.values("--config", "-c")
+
+    @property
+    def checkpoint(self) -> str | None:
+        """What ``--ckpt_path`` gives: a file, ``best`` or ``last``."""
+        return (self.values("--ckpt_path") or [None])[-1]
+
+    @property
+    def run(self) -> Path | None:
+        """The run folder that the config, or else the checkpoint, lies in."""
+        places = [Path(config).resolve().parent for config in self.configs if Path(config).name == "config.yaml"]
+        if self.checkpoint and Path(self.checkpoint).is_file():
+            places.append(Path(self.checkpoint).resolve().parent.parent)
+        return next((place for place in places if place.name.startswith(VERSION_PREFIX)), None)
+
+    @property
+    def name(self) -> str:
+        """What the runs of this config are called."""
+        if self.run:
+            return self.run.parent.name
+        return Path(self.configs[0]).stem if self.configs else UNNAMED
+
+
+def run(verb: str, arguments: list[str]) -> None:
+    """Carry out one of the Trainer's verbs.
+
+    Raises:
+        LightlabError: something given is wrong; faults of a config say where they stand.
+    """
+    silence()
+    call = Call(verb, arguments)
+    sources = Sources(call.configs, arguments)
+    try:
+        LightlabCLI(call, sources)
+    except ConfigError as error:
+        raise sources.located(error) from error
+
+
+class LightlabCLI(LightningCLI):
+    """LightningCLI with lightlab's model and data; runs the call on construction, as its base does."""
+
+    def __init__(self, call: Call, sources: Sources) -> None:
+        self.call = call
+        self.sources = sources
+        path = call.checkpoint
+        self.checkpoint = read_checkpoint(path) if path and path not in (Path(BEST).stem, Path(LAST).stem) else None
+        # The checkpoint's own model comes as the first config: every other, and the command line, beats it.
+        first = ["--config", json.dumps({"model": self.checkpoint["hyper_parameters"]})] if self.checkpoint else []
+        each = {"exit_on_error": False, "allow_abbrev": False}
+        super().__init__(
+            Model,
+            Data,
+            save_config_callback=None,
+            trainer_defaults={"default_root_dir": "runs", "enable_model_summary": False},
+            parser_kwargs={**each, **{verb: dict(each) for verb in self.subcommands()}},
+            subclass_mode_data=True,
+            args=[call.verb, *first, *call.arguments],
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+        )
+
+    # Parsing
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """Return the verbs, and which of the Trainer's arguments are not for the command line."""
+        ours = {"weights_only", "verbose", "return_predictions"}
+        return {verb: skipped | ours for verb, skipped in LightningCLI.subcommands().items()}
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add what stands at the top level of a config, beside seed_everything, data, model and trainer."""
+        parser.add_argument(
+            "--early_stopping", type=EarlyStoppingOptions | None, default=None, help="when to stop; null for not at all"
+        )
+        parser.add_argument(
+            "--checkpoint", type=CheckpointOptions, default=CheckpointOptions(), help="which weights to keep"
+        )
+        parser.add_argument(
+            "--output",
+            type=str | None,
+            default=None,
+            help="the file that predict writes, .csv or .parquet; by default predictions.csv in the run folder",
+        )
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Parse config files and command line.
+
+        Raises:
+            ConfigError: what was given is no config.
+        """
+        verb = self._parser(self.call.verb)
+        if unknown := find_unknown_keys(verb, self.sources.keys()):
+            raise ConfigError(unknown)
+        try:
+            self.config = parser.parse_args(args)
+        except ArgumentError as error:
+            raise explain_argument_error(error, verb) from error
+
+    def _parse_ckpt_path(self) -> None:
+        """Do nothing: Lightning would let the checkpoint beat the command line here."""
+
+    # Instantiation
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Return the Trainer, its callbacks chosen for the verb; data and model are ready before it."""
+        options = {**self._get(self.config_init, "trainer").as_dict(), **kwargs}
+        self.root = Path(options["default_root_dir"])
+        self.run_folder: RunFolder | None = None
+        given = options.get("callbacks") or []
+        callbacks = list(given) if isinstance(given, list | tuple) else [given]
+        self.checkpoint_path = self._find_checkpoint()
+        if self.call.verb == "fit":
+            callbacks += self._prepare_fit(options)
+        else:
+            self._load_weights()
+            if not Console().is_terminal:
+                options["enable_progress_bar"] = False
+        if self.call.verb == "predict":
+            callbacks.append(PredictionWriter(self._output()))
+        if options.get("logger") is True:
+            options["logger"] = None
+        if options.get("logger") is None:
+            options["logger"] = False  # in fit, the run folder brings its own
+        plugins = options.get("plugins") or []
+        options["plugins"] = [*(plugins if isinstance(plugins, list) else [plugins]), SafeCheckpointIO()]
+        return Trainer(**{**options, "callbacks": callbacks})
+
+    def _find_checkpoint(self) -> str | None:
+        if self.checkpoint is not None:
+            return self.call.checkpoint
+        if self.call.checkpoint:  # best or last
+            return str(find_run_checkpoint(self.call.run, self.root, self.call.name, f"{self.call.checkpoint}.ckpt"))
+        if self.call.verb == "fit":
+            return None
+        return str(find_run_checkpoint(self.call.run, self.root, self.call.name))
+
+    def _load_weights(self) -> None:
+        checkpoint = self.checkpoint or read_checkpoint(self.checkpoint_path or "")
+        self.model.on_load_checkpoint(checkpoint)
+        _say(f"weights: {self.checkpoint_path}")
+
+    def _prepare_fit(self, options: dict[str, Any]) -> list[Any]:
+        """Load data and build the model, so that whatever is wrong with them shows before there is a run folder."""
+        self.datamodule.setup("fit")
+        spec = self.datamodule.connect(self.model.problem)
+        self.model.build(spec)
+        self.datamodule.check_targets(self.model.head.valid, self.model.head.rule)
+        validated = "val" in self.datamodule.rows and options.get("limit_val_batches") != 0
+        logged = {f"train/{name}": mode for name, mode in self.model.metric_modes().items()}
+        if validated:
+            logged |= {name.replace("train/", "val/"): mode for name, mode in logged.items()}
+        early_stopping = self._get(self.config_init, "early_stopping")
+        checkpoint = self._get(self.config_init, "checkpoint")
+        watched = self.model.problem_row.monitor
+        callbacks: list[Any] = []
+        if early_stopping is not None:
+            callbacks.append(early_stopping.build(logged, watched))
+        kept = watched if validated else watched.replace("val/", "train/")
+        if options.get("enable_checkpointing") is not False:
+            callbacks.append(checkpoint.build(logged, kept))
+        if options.get("enable_progress_bar") is not False:
+            callbacks.append(Progress(kept))
+        tensorboard = options.get("logger") in (None, True)
+        if tensorboard and not options.get("fast_dev_run"):
+            callbacks.append(LearningRateMonitor(logging_interval="epoch"))
+        self.run_folder = RunFolder(self.root, self.call.name, self._config_text(), tensorboard)
+        return [self.run_folder, *callbacks]
+
+    def _config_text(self) -> str:
+        """Return the config that repeats the run."""
+        config = self.config[self.call.verb].clone()
+        config["ckpt_path"] = None  # a run that was resumed is repeated from its start
+        return str(self._parser(self.call.verb).dump(config, skip_none=False))
+
+    def _output(self) -> Path:
+        given = self._get(self.config, "output")
+        run = Path(self.checkpoint_path or "").parent.parent
+        path = Path(given) if given else (run if self.call.run or not self.checkpoint else Path()) / "predictions.csv"
+        if path.suffix not in WRITERS:
+            raise ConfigError.at(("output",), f"Predictions are written as {' or '.join(WRITERS)}. Received: {path}.")
+        return path
+
+    def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
+        kwargs = {**super()._prepare_subcommand_kwargs(subcommand), "ckpt_path": self.checkpoint_path}
+        if subcommand == "predict":
+            return {**kwargs, "return_predictions": False}
+        return kwargs if subcommand == "fit" else {**kwargs, "verbose": False}
+
+    # Running
+
+    def before_fit(self) -> None:
+        """Say what is about to be trained."""
+        spec = self.model.data_spec
+        rows = ", ".join(f"{len(rows)} {split}" for split, rows in self.datamodule.rows.items())
+        count = sum(parameter.numel() for parameter in self.model.parameters())
+        devices = f"{self.trainer.world_size} × " if self.trainer.world_size > 1 else ""
+        device = f"{devices}{type(self.trainer.accelerator).__name__.removesuffix('Accelerator')}"
+        shape = ", ".join(map(str, spec.input.shape))
+        _say(f"{self.call.name}: {spec.problem}, rows {rows}, inputs ({shape}), {count:,} parameters, on {device}")
+        self.started = time.monotonic()
+
+    def after_fit(self) -> None:
+        """Restore the best weights, evaluate them on the test split, and say what the run came to."""
+        seconds = time.monotonic() - self.started
+        epochs = self.trainer.current_epoch
+        run = self.run_folder.path if self.run_folder else None
+        best = self._best_weights()
+        if run is None or best is None:
+            return
+        stored = read_checkpoint(best)
+        self.model.load_state_dict(stored["state_dict"])
+        test: dict[str, float] = {}
+        if "test" in self.datamodule.rows:
+            (test,) = self.trainer.test(self.model, datamodule=self.datamodule, verbose=False)
+        if not self.trainer.is_global_zero:
+            return
+        validation = {name: value for name, value in stored["metrics"].items() if name.startswith("val/")}
+        outcome = Outcome(
+            validation, test, stored["epoch"] + 1, epochs, round(seconds, 3), str(best), **digests(best)
+        )
+        outcome.write(run / "metrics.json")
+        self._log_hyperparameters({**validation, **test})
+        print(outcome.table(run))
+
+    def _best_weights(self) -> Path | None:
+        """Return the file with the best weights, or with the last where no validation told which are best."""
+        callback = self.trainer.checkpoint_callback
+        if not isinstance(callback, ModelCheckpoint) or callback.dirpath is None:
+            return None
+        if callback.best_model_path:
+            return Path(callback.best_model_path)
+        last = Path(callback.dirpath) / LAST
+        self.trainer.save_checkpoint(last)
+        _say(f"{callback.monitor} was never logged: the last weights stand in for the best.")
+        return last
+
+    def _log_hyperparameters(self, metrics: dict[str, float]) -> None:
+        if isinstance(self.trainer.logger, TensorBoardLogger):
+            hyperparameters = {**self.model.hparams, "batch_size": self.datamodule.batch_size}
+            finals = {f"hparam/{name}": value for name, value in metrics.items()}
+            self.trainer.logger.log_hyperparams(hyperparameters, finals)
+            self.trainer.logger.finalize("success")
+
+    def after_validate(self) -> None:
+        """Say what came out."""
+        self._say_metrics("validation")
+
+    def after_test(self) -> None:
+        """Say what came out."""
+        self._say_metrics("test")
+
+    def _say_metrics(self, split: str) -> None:
+        metrics = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
+        _say(align(metric_lines({split: metrics})))
+
+    def after_predict(self) -> None:
+        """Say where the predictions are."""
+        _say(f"predictions: {self._output()}")
+
+
+def _say(text: str) -> None:
+    rank_zero_only(print)(text, flush=True)

@@ -1,0 +1,81 @@
+"""What a run came to: ``metrics.json``, and the table that ``fit`` ends with."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The figures of a finished run.
+
+    Attributes:
+        validation: metrics of the validation split at the best epoch, named as logged.
+        test: metrics of the test split with the best weights; empty where there is none.
+        best_epoch: the epoch that the best weights are from; the first is 1.
+        epochs: how many were trained.
+        seconds: how long training took.
+        checkpoint: the file with the best weights.
+        sha256: of that file, in hexadecimal.
+        md5: likewise.
+    """
+
+    validation: Mapping[str, float]
+    test: Mapping[str, float]
+    best_epoch: int
+    epochs: int
+    seconds: float
+    checkpoint: str
+    sha256: str
+    md5: str
+
+    def write(self, path: Path) -> None:
+        """Write ``metrics.json``; what is not a number becomes null, as JSON has no NaN."""
+        values = asdict(self)
+        for split in ("validation", "test"):
+            values[split] = {name: value if math.isfinite(value) else None for name, value in values[split].items()}
+        path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+
+    def table(self, run: Path) -> str:
+        """Return the table for people.
+
+        Args:
+            run: the run folder.
+        """
+        lines = [
+            ("run", str(run)),
+            ("epochs", f"{self.epochs} (best: {self.best_epoch}) in {self.seconds:.1f} s"),
+            *metric_lines({"validation": self.validation, "test": self.test}),
+            ("checkpoint", self.checkpoint),
+            ("sha256", self.sha256),
+            ("md5", self.md5),
+            ("curves", f"tensorboard --logdir {run}"),
+            ("predict", f"lightlab predict --config {run / 'config.yaml'}"),
+        ]
+        return align(lines)
+
+
+def metric_lines(splits: Mapping[str, Mapping[str, float]]) -> list[tuple[str, str]]:
+    """Return a heading and a line for each metric, a column for each split; names lose the split's prefix."""
+    figures = {
+        split: {name.split("/", 1)[-1]: value for name, value in values.items()} for split, values in splits.items()
+    }
+    names = dict.fromkeys(name for values in figures.values() for name in values)
+    heading = ("", "".join(f"{split:<14}" for split in figures))
+    return [heading] + [
+        (name, "".join(f"{_figure(values.get(name)):<14}" for values in figures.values())) for name in names
+    ]
+
+
+def align(lines: list[tuple[str, str]]) -> str:
+    """Return two columns as text."""
+    width = max(len(name) for name, _ in lines)
+    return "\n".join(f"{name:<{width}}  {value}".rstrip() for name, value in lines)
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}" if abs(value) < 1000 else f"{value:.1f}"

@@ -1,0 +1,113 @@
+"""What a config says of early stopping and checkpoints, and the Lightning callbacks that come of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+
+from lightlab.errors import ConfigError, did_you_mean, sentences
+
+Mode = Literal["min", "max"]
+
+
+@dataclass
+class EarlyStoppingOptions:
+    """When to stop: after ``patience`` validations without the monitored metric getting better.
+
+    Args:
+        monitor: the metric that is watched; by default what the problem says (``val/loss``).
+        mode: whether less (``min``) or more (``max``) of it is better; follows from the metric.
+        patience: how many validations without progress are put up with.
+        min_delta: by how much the metric has to get better to count as progress.
+        stopping_threshold: stop as soon as the metric is better than this.
+        divergence_threshold: stop as soon as the metric is worse than this.
+    """
+
+    monitor: str | None = None
+    mode: Mode | None = None
+    patience: int = 10
+    min_delta: float = 0.0
+    stopping_threshold: float | None = None
+    divergence_threshold: float | None = None
+
+    def build(self, logged: Mapping[str, Mode], default: str) -> EarlyStopping:
+        """Return the callback.
+
+        Args:
+            logged: the metrics that training logs, and whether less or more of each is better.
+            default: what to watch unless the config says.
+
+        Raises:
+            ConfigError: the metric will not be logged.
+        """
+        monitor, mode = resolve_monitor(self.monitor or default, self.mode, logged, "early_stopping")
+        return EarlyStopping(
+            monitor,
+            mode=mode,
+            patience=self.patience,
+            min_delta=self.min_delta,
+            stopping_threshold=self.stopping_threshold,
+            divergence_threshold=self.divergence_threshold,
+            check_on_train_epoch_end=monitor.startswith("train/"),
+        )
+
+
+@dataclass
+class CheckpointOptions:
+    """Which weights to keep: the best so far as ``best.ckpt``, the last as ``last.ckpt``.
+
+    Args:
+        monitor: the metric that says which are best; by default what the problem says (``val/loss``).
+        mode: whether less (``min``) or more (``max``) of it is better; follows from the metric.
+        every_n_epochs: how often to look.
+    """
+
+    monitor: str | None = None
+    mode: Mode | None = None
+    every_n_epochs: int = 1
+
+    def build(self, logged: Mapping[str, Mode], default: str) -> ModelCheckpoint:
+        """Return the callback.
+
+        Args:
+            logged: the metrics that training logs, and whether less or more of each is better.
+            default: what to watch unless the config says.
+
+        Raises:
+            ConfigError: the metric will not be logged.
+        """
+        monitor, mode = resolve_monitor(self.monitor or default, self.mode, logged, "checkpoint")
+        return ModelCheckpoint(
+            filename="best",
+            monitor=monitor,
+            mode=mode,
+            save_top_k=1,
+            save_last=True,
+            every_n_epochs=self.every_n_epochs,
+            enable_version_counter=False,
+            save_on_train_epoch_end=monitor.startswith("train/"),
+        )
+
+
+def resolve_monitor(
+    monitor: str, mode: Mode | None, logged: Mapping[str, Mode], section: str
+) -> tuple[str, Mode]:
+    """Return the metric to watch, and which way is better.
+
+    Raises:
+        ConfigError: the metric will not be logged.
+    """
+    if monitor not in logged:
+        why = "There is no validation split." if monitor.startswith("val/") and "val/loss" not in logged else ""
+        raise ConfigError.at(
+            (section, "monitor"),
+            sentences(
+                f"{section} watches a metric that is logged: {', '.join(logged)}. Received: {monitor}.",
+                why,
+                did_you_mean(monitor, logged),
+            ),
+        )
+    return monitor, mode or logged[monitor]

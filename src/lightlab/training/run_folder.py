@@ -1,0 +1,169 @@
+"""The folder of a run: ``<root>/<name>/version_N``, made once, never overwritten, and never left empty."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from lightlab.errors import RunError
+
+VERSION_PREFIX = "version_"
+BEST, LAST = "best.ckpt", "last.ckpt"
+
+
+def versions(folder: Path) -> list[int]:
+    """Return the numbers of the runs in a folder, in order."""
+    found = folder.glob(f"{VERSION_PREFIX}*") if folder.is_dir() else ()
+    return sorted(int(number) for run in found if (number := run.name.removeprefix(VERSION_PREFIX)).isdecimal())
+
+
+def claim_run(root: Path, name: str) -> Path:
+    """Make the next run folder; of two processes that try at once, each gets its own.
+
+    Raises:
+        RunError: the folder can't be made or written to.
+    """
+    folder = root / name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        number = (versions(folder) or [-1])[-1] + 1
+        while True:
+            run = folder / f"{VERSION_PREFIX}{number}"
+            try:
+                run.mkdir()
+            except FileExistsError:
+                number += 1
+            else:
+                return run
+    except OSError as cause:
+        raise RunError(f"A run needs a folder that it can write to. {folder} can't be: {cause}.") from cause
+
+
+def find_run_checkpoint(run: Path | None, root: Path, name: str, file: str = BEST) -> Path:
+    """Return a checkpoint of a run, or of the latest run of a config.
+
+    Args:
+        run: the run folder, where it is known.
+        root: what holds the runs of all configs.
+        name: the config's.
+        file: ``best.ckpt`` or ``last.ckpt``.
+
+    Raises:
+        RunError: there is none.
+    """
+    runs = [run] if run else [root / name / f"{VERSION_PREFIX}{number}" for number in reversed(versions(root / name))]
+    for candidate in runs:
+        checkpoint = candidate / "checkpoints" / file
+        if checkpoint.is_file():
+            return checkpoint
+    looked = run or root / name
+    raise RunError(
+        f"A trained model is needed, and lightlab never uses random weights in its place. Found no checkpoints/{file} "
+        f"of a run under {looked}. Run 'lightlab fit' with this config first, or give --ckpt_path."
+    )
+
+
+def environment() -> dict[str, Any]:
+    """Return what a run depends on beside its config: versions, devices, and the git commit where there is one."""
+    packages: dict[str, str | None] = {}
+    for name in ("lightlab", "torch", "lightning", "torchmetrics", "numpy", "pandas", "scikit-learn"):
+        try:
+            packages[name] = version(name)
+        except PackageNotFoundError:
+            packages[name] = None
+    devices = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return {
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "processor": platform.processor() or platform.machine(),
+        "cpu_count": os.cpu_count(),
+        "packages": packages,
+        "cuda": torch.version.cuda,
+        "gpus": devices,
+        "git_commit": _git("rev-parse", "HEAD"),
+        "git_changed": bool(_git("status", "--porcelain", "--untracked-files=no")),
+    }
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        result = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return result.stdout.strip() or None
+
+
+class RunFolder(Callback):
+    """Claims the run folder when training starts, and keeps config, environment and logs there.
+
+    Args:
+        root: what holds the runs of all configs.
+        name: the config's.
+        config: the text that goes into ``config.yaml``.
+        tensorboard: whether to log for TensorBoard.
+
+    Attributes:
+        path: the folder, from the start of training on.
+    """
+
+    def __init__(self, root: Path, name: str, config: str, tensorboard: bool) -> None:
+        self.root = root
+        self.name = name
+        self.config = config
+        self.tensorboard = tensorboard
+        self.path: Path | None = None
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Claim the folder in one process, and tell the others.
+
+        Raises:
+            RunError: it can't be made; in every process.
+        """
+        if stage != "fit" or self.path is not None or getattr(trainer, "fast_dev_run", False):
+            return
+        outcome: Path | str = ""
+        if trainer.is_global_zero:
+            try:
+                outcome = self._make()
+            except (RunError, OSError) as error:
+                outcome = str(error)
+        outcome = trainer.strategy.broadcast(outcome)
+        if isinstance(outcome, str):
+            raise RunError(outcome)
+        self.path = outcome
+        if self.tensorboard:
+            trainer.logger = TensorBoardLogger(
+                str(self.root), name=self.name, version=self.path.name, default_hp_metric=False
+            )
+        for callback in trainer.checkpoint_callbacks:
+            if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
+                callback.dirpath = str(self.path / "checkpoints")
+
+    def _make(self) -> Path:
+        path = claim_run(self.root, self.name)
+        (path / "config.yaml").write_text(self.config, encoding="utf-8")
+        (path / "environment.json").write_text(json.dumps(environment(), indent=2) + "\n", encoding="utf-8")
+        return path
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Remove the folder again if training failed before its first step."""
+        if self.path is None or trainer.global_step > 0 or not trainer.is_global_zero:
+            return
+        for logger in trainer.loggers:
+            logger.finalize("failed")
+        shutil.rmtree(self.path, ignore_errors=True)
+        for folder in (self.path.parent, self.root):  # made for this run alone
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
