@@ -15,11 +15,11 @@ class Batch(NamedTuple):
     Attributes:
         inputs: (rows, …).
         targets: (rows, …), as the problem's head takes them; ``None`` where they are not known.
-        index: (rows,), the places of the rows in their split.
+        places: (rows,), where the rows stand in their split.
         total: rows of the step over all processes.
     """
 
     inputs: Tensor
     targets: Tensor | None = None
-    index: Tensor | None = None
+    places: Tensor | None = None
     total: int | None = None

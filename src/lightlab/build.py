@@ -81,7 +81,9 @@ def build_layer(spec: LayerSpec, input_shape: Shape, before: str) -> nn.Module:
     return module
 
 
-def _build_nested(outer: LayerSpec, layers: list[Any], input_shape: Shape, *where: str | int) -> tuple[nn.Module, Shape]:
+def _build_nested(
+    outer: LayerSpec, layers: list[Any], input_shape: Shape, *where: str | int
+) -> tuple[nn.Module, Shape]:
     return build_layers(parse_layers(layers, (*outer.key, *where)), input_shape)
 
 
@@ -106,7 +108,8 @@ def output_shape(module: nn.Module, input_shape: Shape, spec: LayerSpec, before:
         raise ShapeError.at(spec.key, f"A layer returns a batch of as many rows as it got, 2. Received: {received}.")
     if 0 in outputs.shape:
         raise ShapeError.at(
-            spec.key, f"{spec.name} leaves nothing of {_batched(input_shape)} after {before}: {_batched(outputs.shape[1:])}."
+            spec.key,
+            f"{spec.name} leaves nothing of {_batched(input_shape)} after {before}: {_batched(outputs.shape[1:])}.",
         )
     return tuple(outputs.shape[1:])
 

@@ -66,7 +66,7 @@ class Sources:
 
 
 def _spellings(key: Key) -> tuple[Key, ...]:
-    """Return the ways to write a key: what a class takes may stand under ``init_args``, or directly on a command line."""
+    """Return the ways to write a key: what a class takes may stand under ``init_args``, or directly."""
     if len(key) < 2:
         return (key,)
     without = tuple(part for part in key if part != "init_args")
@@ -78,7 +78,9 @@ def _compose(file: str) -> yaml.Node | None:
     if not path.is_file():
         what = "a folder" if path.is_dir() else "no such file"
         others = [str(other) for other in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
-        raise ConfigError.at((), sentences(f"--config takes a YAML file. Received: {file} ({what}).", did_you_mean(file, others)))
+        raise ConfigError.at(
+            (), sentences(f"--config takes a YAML file. Received: {file} ({what}).", did_you_mean(file, others))
+        )
     try:
         return yaml.compose(path.read_text(encoding="utf-8"), Loader=Loader)
     except yaml.MarkedYAMLError as cause:

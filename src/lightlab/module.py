@@ -14,6 +14,7 @@ from lightlab.build import build_layers, check_last_layer
 from lightlab.checkpoint import read_checkpoint
 from lightlab.data_spec import DataSpec
 from lightlab.errors import CheckpointError, ConfigError, DataError, Fault, Key, RegistryError, ShapeError, collect
+from lightlab.heads.base import Head
 from lightlab.layers.base import penalty
 from lightlab.metrics import EpochMetrics
 from lightlab.optim import Interval, parse_optimizer, parse_scheduler
@@ -56,9 +57,12 @@ class Model(LightningModule):
         ['prediction', 'probability_setosa', 'probability_versicolor', 'probability_virginica']
     """
 
-    preprocess: nn.Module
+    preprocess: Preprocess
     network: nn.Module
-    head: Any
+    head: Head
+    train_metrics: EpochMetrics
+    val_metrics: EpochMetrics
+    test_metrics: EpochMetrics
 
     def __init__(
         self,
@@ -104,7 +108,7 @@ class Model(LightningModule):
     def metric_modes(self) -> dict[str, Literal["min", "max"]]:
         """Return the figures that are logged for a split, and whether less or more of each is better."""
         self._built()
-        return cast("EpochMetrics", self.train_metrics).modes()
+        return self.train_metrics.modes()
 
     def _built(self) -> DataSpec:
         if self.data_spec is None:
@@ -115,7 +119,7 @@ class Model(LightningModule):
 
     def setup(self, stage: str) -> None:
         """Build the network from what the datamodule says of the data, or hold the data against the network."""
-        datamodule = getattr(self.trainer, "datamodule", None)
+        datamodule: Any = getattr(self.trainer, "datamodule", None)
         if hasattr(datamodule, "connect"):
             spec = datamodule.connect(self.problem, self.data_spec)
             if self.data_spec is None:
@@ -151,8 +155,9 @@ class Model(LightningModule):
             raise ConfigError.at((*KEY, "head"), str(cause)) from cause
         check_last_layer(self.layer_specs, self.head.linear.out_features, self.problem_row)
         self.preprocess, self.network = preprocess, network
-        for stage in ("train", "val", "test"):
-            self.add_module(f"{stage}_metrics", EpochMetrics(self.head, spec.target.columns))
+        self.train_metrics, self.val_metrics, self.test_metrics = (
+            EpochMetrics(self.head, spec.target.columns) for _ in range(3)
+        )
         self.penalties: list[Tensor] = []
 
     # Steps
@@ -193,10 +198,10 @@ class Model(LightningModule):
     def predict_step(self, batch: Any, batch_idx: int) -> dict[str, list[Any]]:
         """Return the decoded predictions of a batch, and where its rows stand in their split."""
         batch = Batch(*batch) if isinstance(batch, tuple | list) else Batch(batch)
-        index = [] if batch.index is None else batch.index.tolist()
+        places = [] if batch.places is None else batch.places.tolist()
         if not len(batch.inputs):
-            return {"index": index}
-        return {"index": index, **self.head.decode(self(batch.inputs).float())}
+            return {"places": places}
+        return {"places": places, **self.head.decode(self(batch.inputs).float())}
 
     @torch.inference_mode()
     def predict(self, inputs: Tensor) -> dict[str, list[Any]]:
@@ -204,7 +209,7 @@ class Model(LightningModule):
         was_training = self.training
         self.eval()
         try:
-            return cast("dict[str, list[Any]]", self.head.decode(self(inputs.to(self.device))))
+            return self.head.decode(self(inputs.to(self.device)))
         finally:
             self.train(was_training)
 
@@ -281,7 +286,9 @@ class Model(LightningModule):
             CheckpointError: it is no checkpoint of lightlab's, or of a network with other layers.
         """
         if "data_spec" not in checkpoint:
-            raise CheckpointError("A lightlab checkpoint holds a data_spec. This one has none: lightlab did not write it.")
+            raise CheckpointError(
+                "A lightlab checkpoint holds a data_spec. This one has none: lightlab did not write it."
+            )
         if self.data_spec is None:
             self.build(DataSpec.from_dict(checkpoint["data_spec"]))
         problem = self._built().problem

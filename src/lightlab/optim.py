@@ -24,7 +24,10 @@ OPTIMIZERS: dict[str, type[optim.Optimizer]] = {
 SCHEDULERS: dict[str, type[LRScheduler]] = {
     name: item
     for name, item in vars(schedules).items()
-    if isinstance(item, type) and issubclass(item, LRScheduler) and item is not LRScheduler and name[0] != "_"
+    if isinstance(item, type)
+    and issubclass(item, LRScheduler)
+    and item is not LRScheduler
+    and name[0] != "_"
     # These three are made of functions or of other schedulers, which a config can't write.
     and item not in (schedules.LambdaLR, schedules.MultiplicativeLR, schedules.ChainedScheduler, SequentialLR)
 }
@@ -53,7 +56,7 @@ class OptimizerSpec:
             ConfigError: torch refuses the arguments.
         """
         try:
-            return OPTIMIZERS[self.name](parameters, **self.arguments)  # type: ignore[call-arg]
+            return OPTIMIZERS[self.name](parameters, **self.arguments)
         except (TypeError, ValueError, RuntimeError) as cause:
             raise ConfigError.at(("model", "optimizer"), f"{self.name} can't be built: {cause}") from cause
 
@@ -153,7 +156,7 @@ def parse_scheduler(config: Any, key: Key) -> SchedulerSpec:
         )
     elif not options.get("warmup"):
         raise ConfigError.at(key, "lr_scheduler has a class_path, or warmup: N, or both. Received neither.")
-    interval = options.get("interval") or ("step" if name in PER_STEP else "epoch")
+    interval: Interval = options.get("interval") or ("step" if name in PER_STEP else "epoch")
     return SchedulerSpec(name, arguments, interval, options.get("warmup", 0), options.get("monitor"))
 
 
@@ -167,9 +170,7 @@ def _class_and_arguments(config: Any, key: Key) -> tuple[str, dict[str, Any]]:
     if isinstance(config, str):
         return config, {}
     if not isinstance(config, Mapping) or not isinstance(config.get("class_path"), str):
-        raise ConfigError.at(
-            key, f"{key[-1]} is a name, or has a class_path and init_args. Received: {config!r}."
-        )
+        raise ConfigError.at(key, f"{key[-1]} is a name, or has a class_path and init_args. Received: {config!r}.")
     given = config.get("init_args") or {}
     if not isinstance(given, Mapping):
         raise ConfigError.at((*key, "init_args"), f"init_args are 'argument: value' pairs. Received: {given!r}.")

@@ -11,10 +11,10 @@ import json
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
-from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
+from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict  # pydantic asks for this one on Python 3.11
 
 from lightlab.errors import ConfigError, Fault, Key, RegistryError, collect, did_you_mean, sentences
@@ -180,7 +180,7 @@ def _check_nested(value: Any, key: Key, kind: Nested) -> list[Fault]:
     return faults
 
 
-@lru_cache(maxsize=None)
+@cache
 def _signature(
     component: Callable[..., Any], hidden: frozenset[str], optional: frozenset[str]
 ) -> tuple[TypeAdapter[Any], dict[str, Any], dict[str, Nested]]:
@@ -201,17 +201,10 @@ def _signature(
             hints[parameter.name] = hint
             required = parameter.default is parameter.empty and parameter.name not in optional
             fields[parameter.name] = typing.Required[hint] if required else typing.NotRequired[hint]
-    table: Any = TypedDict("Parameters", fields)  # type: ignore[operator]
-    table.__pydantic_config__ = ConfigDict(
-        strict=True, extra="allow" if open_ended else "forbid", arbitrary_types_allowed=True
-    )
-    nested = {
-        parameter: mark
-        for parameter, hint in hints.items()
-        for mark in _marks(hint)
-        if isinstance(mark, Nested)
-    }
-    return TypeAdapter(table), hints, nested
+    table: Any = TypedDict("Parameters", fields)  # type: ignore[misc]  # made from a signature, not written out
+    config = ConfigDict(strict=True, extra="allow" if open_ended else "forbid", arbitrary_types_allowed=True)
+    nested = {parameter: mark for parameter, hint in hints.items() for mark in _marks(hint) if isinstance(mark, Nested)}
+    return TypeAdapter(with_config(config)(table)), hints, nested
 
 
 def _checkable(hint: Any) -> Any:
@@ -230,7 +223,9 @@ def _marks(hint: Any) -> Iterable[Any]:
         yield from getattr(part, "__metadata__", ())
 
 
-def _explain(error: ValidationError, value: Mapping[str, Any], key: Key, *, name: str, known: Iterable[str]) -> list[Fault]:
+def _explain(
+    error: ValidationError, value: Mapping[str, Any], key: Key, *, name: str, known: Iterable[str]
+) -> list[Fault]:
     """Say each fault once, in the terms of the config."""
     messages: dict[str, list[str]] = {}
     for fault in error.errors(include_url=False):

@@ -37,7 +37,9 @@ def explain_argument_error(error: ArgumentError, parser: ArgumentParser) -> Conf
     """Return what jsonargparse found wrong in lightlab's words."""
     text = str(error).removeprefix("error: ")
     options = [option.lstrip("-") for action in parser._actions for option in action.option_strings]
-    if unknown := re.search(r"(?:does not accept option|Unrecognized arguments?:?|unrecognized arguments?:) '?-*([\w.]+)", text):
+    if unknown := re.search(
+        r"(?:does not accept option|Unrecognized arguments?:?|unrecognized arguments?:) '?-*([\w.]+)", text
+    ):
         name = unknown[1]
         return ConfigError.at(_key(name), sentences(f"There is no option {name!r}.", did_you_mean(name, options)))
     if missing := re.search(r"^the following arguments are required: (.+)", text):
@@ -69,8 +71,12 @@ def _explain_value(key: Key, text: str) -> ConfigError:
         name = (given[1] if given else value).strip()
         known = f"There are: {', '.join(names)}." if names else ""
         what = "a data source" if names else "a class"
-        return ConfigError.at(key, sentences(f"class_path names {what}. Received: {name}.", did_you_mean(name, names) or known))
-    expected = [_plain_type(kind) for kind in re.findall(r"Expected an? (.+?)(?:\. Got value: .*)?$", text, re.MULTILINE)]
+        return ConfigError.at(
+            key, sentences(f"class_path names {what}. Received: {name}.", did_you_mean(name, names) or known)
+        )
+    expected = [
+        _plain_type(kind) for kind in re.findall(r"Expected an? (.+?)(?:\. Got value: .*)?$", text, re.MULTILINE)
+    ]
     expected += [f"one of {choices}" for choices in re.findall(r"Expected .*?(?:one of|Literal)\S* ?(\[.*?\])", text)]
     if expected:
         return ConfigError.at(key, f"{key[-1]} must be {' or '.join(dict.fromkeys(expected))}. Received: {value}.")
@@ -104,4 +110,5 @@ def _parameters(class_path: str) -> list[str]:
 
 
 def _subclasses(base: type) -> list[type]:
-    return [item for child in base.__subclasses__() for item in (child, *_subclasses(child))]
+    children: list[type] = base.__subclasses__()
+    return [item for child in children for item in (child, *_subclasses(child))]

@@ -11,7 +11,7 @@ from typing import Any
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
-from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
@@ -24,7 +24,7 @@ from lightlab.data import Data
 from lightlab.errors import ConfigError
 from lightlab.inspect.outcome import Outcome, align, metric_lines
 from lightlab.module import Model
-from lightlab.training.options import CheckpointOptions, EarlyStoppingOptions, Mode
+from lightlab.training.options import CheckpointOptions, EarlyStoppingOptions
 from lightlab.training.predictions import WRITERS, PredictionWriter
 from lightlab.training.progress import Progress
 from lightlab.training.run_folder import BEST, LAST, VERSION_PREFIX, RunFolder, find_run_checkpoint
@@ -62,7 +62,7 @@ class Call:
     @property
     def checkpoint(self) -> str | None:
         """What ``--ckpt_path`` gives: a file, ``best`` or ``last``."""
-        return (self.values("--ckpt_path") or [None])[-1]
+        return next(reversed(self.values("--ckpt_path")), None)
 
     @property
     def run(self) -> Path | None:
@@ -141,7 +141,7 @@ class LightlabCLI(LightningCLI):
             help="the file that predict writes, .csv or .parquet; by default predictions.csv in the run folder",
         )
 
-    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse config files and command line.
 
         Raises:
@@ -270,13 +270,11 @@ class LightlabCLI(LightningCLI):
         self.model.load_state_dict(stored["state_dict"])
         test: dict[str, float] = {}
         if "test" in self.datamodule.rows:
-            (test,) = self.trainer.test(self.model, datamodule=self.datamodule, verbose=False)
+            test = dict(*self.trainer.test(self.model, datamodule=self.datamodule, verbose=False))
         if not self.trainer.is_global_zero:
             return
         validation = {name: value for name, value in stored["metrics"].items() if name.startswith("val/")}
-        outcome = Outcome(
-            validation, test, stored["epoch"] + 1, epochs, round(seconds, 3), str(best), **digests(best)
-        )
+        outcome = Outcome(validation, test, stored["epoch"] + 1, epochs, round(seconds, 3), str(best), **digests(best))
         outcome.write(run / "metrics.json")
         self._log_hyperparameters({**validation, **test})
         print(outcome.table(run))

@@ -33,15 +33,15 @@ class BundledData(Data):
 
     def __init__(self, name: BundledName, **options: Any) -> None:
         super().__init__(**options)
-        self.name = name
+        self.dataset = name
 
     def load(self) -> dict[str, Rows]:
         """Return all rows."""
-        bunch = getattr(datasets, f"load_{self.name}")(as_frame=True)
+        bunch = getattr(datasets, f"load_{self.dataset}")(as_frame=True)
         inputs: pd.DataFrame | torch.Tensor = bunch.data
-        if self.name == "digits":
+        if self.dataset == "digits":
             inputs = torch.from_numpy(bunch.images.astype(np.float32))[:, None]
         targets = pd.DataFrame(bunch.target)
-        if "target_names" in bunch and targets.shape[1] == 1 and self.name != "digits":
+        if "target_names" in bunch and targets.shape[1] == 1 and self.dataset != "digits":
             targets = targets.replace(dict(enumerate(map(str, bunch.target_names))))
-        return {"all": Rows(inputs, targets, np.arange(len(targets)), self.name)}
+        return {"all": Rows(inputs, targets, np.arange(len(targets)), self.dataset)}

@@ -64,7 +64,9 @@ def encode_input(rows: Rows, spec: InputSpec) -> Tensor:
     """
     if isinstance(rows.inputs, Tensor):
         if tuple(rows.inputs.shape[1:]) != spec.shape:
-            raise DataError(f"Inputs are of shape {spec.shape}. Received from {rows.source}: {tuple(rows.inputs.shape[1:])}.")
+            raise DataError(
+                f"Inputs are of shape {spec.shape}. Received from {rows.source}: {tuple(rows.inputs.shape[1:])}."
+            )
         return rows.inputs
     table = rows.inputs
     for name in (*spec.columns, *spec.categories):

@@ -67,7 +67,7 @@ class TensorLoader:
         self.world_size = world_size
         self.sampler = RowOrder(len(inputs), seed)  # where Lightning looks for set_epoch, as DataLoader has it
         self.batch_sampler = None
-        self.bounds = list(range(0, len(inputs), batch_size)) + [len(inputs)]
+        self.bounds = [*range(0, len(inputs), batch_size), len(inputs)]
         short = len(self.bounds) > 2 and self.bounds[-1] - self.bounds[-2] < 2 * world_size
         if short and not keep_short:
             del self.bounds[-2]
@@ -80,6 +80,6 @@ class TensorLoader:
         for start, stop in zip(self.bounds, self.bounds[1:], strict=False):
             total = stop - start
             first, last = (start + total * edge // self.world_size for edge in (self.rank, self.rank + 1))
-            index = order[first:last]
-            targets = None if self.targets is None else self.targets[index]
-            yield Batch(self.inputs[index], targets, index, total)
+            places = order[first:last]
+            targets = None if self.targets is None else self.targets[places]
+            yield Batch(self.inputs[places], targets, places, total)

@@ -53,8 +53,8 @@ class SyntheticData(Data):
         least = 2 if problem in ("multiclass", "multilabel") else classes
         if outputs < least or (problem == "binary" and outputs != 2):
             raise ConfigError.at(
-                ("data", "outputs"), f"outputs is {least}{'' if problem == 'binary' else ' or more'} for {problem}. "
-                f"Received: {outputs}."
+                ("data", "outputs"),
+                f"outputs is {least}{'' if problem == 'binary' else ' or more'} for {problem}. Received: {outputs}.",
             )
         self.shape = list(shape)
         self.problem = problem

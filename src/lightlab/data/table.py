@@ -100,9 +100,7 @@ class TableData(Data):
         """Return the text columns in which every row differs, where there are enough rows to tell."""
         if split not in ("all", "train") or len(inputs) < 20:
             return []
-        names = [
-            name for name in inputs.columns if not is_numeric_dtype(inputs[name]) and inputs[name].is_unique
-        ]
+        names = [name for name in inputs.columns if not is_numeric_dtype(inputs[name]) and inputs[name].is_unique]
         if names:
             rank_zero_only(print)(f"left out: {', '.join(names)} (text that differs in every row names rows)")
         return names

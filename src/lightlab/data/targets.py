@@ -118,9 +118,7 @@ def encode_target(rows: Rows, spec: TargetSpec, kind: TargetKind, problem: Probl
     return torch.tensor(codes.to_numpy(dtype=np.int64))
 
 
-def check_encoded(
-    rows: Rows, encoded: Tensor, valid: Callable[[Tensor], Tensor], rule: str, split: str
-) -> None:
+def check_encoded(rows: Rows, encoded: Tensor, valid: Callable[[Tensor], Tensor], rule: str, split: str) -> None:
     """Hold encoded targets against what the head can learn.
 
     Args:

@@ -56,7 +56,9 @@ class BoundedRegressionHead(Head):
         for name, bound in (("low", low), ("high", high)):
             values = [float(value) for value in bound] if isinstance(bound, list) else [float(bound)] * quantities
             if len(values) != quantities:
-                raise ValueError(f"{name} is one number, or one for each of {quantities} quantities. Received: {bound}.")
+                raise ValueError(
+                    f"{name} is one number, or one for each of {quantities} quantities. Received: {bound}."
+                )
             self.register_buffer(name, torch.tensor(values))
         if not bool((self.low < self.high).all()):
             raise ValueError(f"low is below high. Received: low {low}, high {high}.")

@@ -88,4 +88,6 @@ class MulticlassHead(Head):
 
     def valid(self, target: Tensor) -> Tensor:
         """Targets are codes of the classes, or shares."""
-        return (target >= 0) & (target < max(len(self.target.classes), 2)) if target.ndim == 1 else torch.isfinite(target)
+        return (
+            (target >= 0) & (target < max(len(self.target.classes), 2)) if target.ndim == 1 else torch.isfinite(target)
+        )

@@ -36,7 +36,8 @@ def activation(name: str) -> Callable[[F], F]:
 
     def register(layer: F) -> F:
         ACTIVATIONS.register(name)(layer)
-        return LAYERS.register(name)(layer)
+        LAYERS.register(name)(layer)
+        return layer
 
     return register
 

@@ -190,7 +190,7 @@ def residual(
         ValueError: no shortcut leads from the shape that arrives to the one that leaves.
 
     Example:
-        >>> from lightlab import build_network
+        >>> from lightlab.build import build_network
         >>> network, shape = build_network([{"residual": [{"dense": {"units": 8, "activation": "relu"}}]}], (4,))
         >>> shape
         (8,)
@@ -210,7 +210,7 @@ def repeat(times: PositiveInt, layers: Layers, *, input_shape: Shape, build: Bui
     Input shape: any. Output shape: that of the last time.
 
     Example:
-        >>> from lightlab import build_network
+        >>> from lightlab.build import build_network
         >>> network, shape = build_network([{"repeat": {"times": 3, "layers": [{"dense": 8}, "relu"]}}], (4,))
         >>> sum(isinstance(layer, nn.Linear) for layer in network.modules())
         3
@@ -255,7 +255,7 @@ def parallel(
         ValueError: the outputs can't be joined.
 
     Example:
-        >>> from lightlab import build_network
+        >>> from lightlab.build import build_network
         >>> network, shape = build_network([{"parallel": [[{"dense": 8}], [{"dense": 4}, "tanh"]]}], (2,))
         >>> shape
         (12,)

@@ -11,8 +11,8 @@ from lightlab.layers.parameters import Activation, Initializer, NonNegative, Pad
 from lightlab.registry import LAYERS
 
 CONVS: dict[int, Callable[..., nn.Module]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
-TRANSPOSED = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
-PADS = {1: nn.ConstantPad1d, 2: nn.ConstantPad2d, 3: nn.ConstantPad3d}
+TRANSPOSED: dict[int, Callable[..., nn.Module]] = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
+PADS: dict[int, Callable[..., nn.Module]] = {1: nn.ConstantPad1d, 2: nn.ConstantPad2d, 3: nn.ConstantPad3d}
 LAYOUTS = {1: "channels, length", 2: "channels, height, width", 3: "channels, depth, height, width"}
 
 
@@ -75,7 +75,7 @@ def convolution(
             f"{channels[0]} channels, {channels[1]} filters."
         )
     before: list[nn.Module] = []
-    amount: str | tuple[int, ...] = 0 if padding == "valid" else "same"
+    amount: int | str | tuple[int, ...] = 0 if padding == "valid" else "same"
     if padding == "same" and any(step > 1 for step in steps):  # torch's own "same" knows stride 1 only
         pads = same_padding(sizes, window, steps, gaps)
         if all(left == right for left, right in pads):
@@ -174,6 +174,7 @@ TRANSPOSE_DOC = """Spread every point over {dimensions} dimension(s): the convol
         ValueError: the channels do not divide into the groups.
 
     Example:
+        >>> import torch
         >>> layer = conv{dimensions}d_transpose(8, 3, stride=2, padding="same", input_shape={shape})
         >>> tuple(layer(torch.zeros(1, *{shape})).shape)
         {output}
@@ -211,7 +212,7 @@ def _make_transposed(dimensions: int) -> Callable[..., nn.Module]:
             channels, filters, window, stride=steps, dilation=gaps, output_padding=extra, groups=groups, bias=use_bias
         )
         # torch keeps the channels that arrive first in a transposed kernel; fans are counted the other way round.
-        initialize(layer, layer.weight.transpose(0, 1), init or default_initializer(activation))
+        initialize(layer, layer.get_parameter("weight").transpose(0, 1), init or default_initializer(activation))
         regularize(layer, l1, l2, "weight")
         modules: list[nn.Module] = [layer]
         surplus = [max(span - step, 0) for step, span in zip(steps, reach, strict=True)]

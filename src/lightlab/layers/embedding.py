@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, cast
+from typing import Annotated
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ class _Embedding(nn.Embedding):
     """An embedding that takes whole numbers of any type, as tables and sequences hold them as floats."""
 
     def forward(self, inputs: Tensor) -> Tensor:
-        return cast("Tensor", super().forward(inputs.long()))
+        return super().forward(inputs.long())
 
 
 @LAYERS.register("embedding")
@@ -44,6 +44,7 @@ def embedding(
         ValueError: padding_idx is not among the numbers.
 
     Example:
+        >>> import torch
         >>> tuple(embedding(100, 8)(torch.tensor([[1, 5, 99]])).shape)
         (1, 3, 8)
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, cast
+from typing import Annotated
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -33,6 +33,7 @@ def batch_norm(
     Input shape: (batch, features) or (batch, channels, …). Output shape: the same.
 
     Example:
+        >>> import torch
         >>> layer = batch_norm(input_shape=(4,))
         >>> layer(torch.randn(64, 4)).std(0, correction=0).round(decimals=2)
         tensor([1., 1., 1., 1.], grad_fn=...)
@@ -49,7 +50,7 @@ class _AxisNorm(nn.LayerNorm):
         self.axis = axis
 
     def forward(self, inputs: Tensor) -> Tensor:
-        return cast("Tensor", super().forward(inputs.movedim(self.axis, -1))).movedim(-1, self.axis)
+        return super().forward(inputs.movedim(self.axis, -1)).movedim(-1, self.axis)
 
 
 @LAYERS.register("layer_norm")
@@ -73,6 +74,7 @@ def layer_norm(
         ValueError: there is no such axis.
 
     Example:
+        >>> import torch
         >>> layer = layer_norm(input_shape=(64,))
         >>> layer(torch.randn(4, 64)).std(1, correction=0).round(decimals=2)
         tensor([1., 1., 1., 1.], grad_fn=...)
@@ -109,6 +111,7 @@ def group_norm(
         ValueError: the channels do not divide into the groups.
 
     Example:
+        >>> import torch
         >>> layer = group_norm(2, input_shape=(4, 8, 8))
         >>> tuple(layer(torch.randn(2, 4, 8, 8)).shape)
         (2, 4, 8, 8)

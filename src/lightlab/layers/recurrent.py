@@ -28,21 +28,20 @@ class _Recurrent(nn.Module):
         return cast("Tensor", hidden[-directions:].transpose(0, 1).flatten(1))
 
 
-def _recurrent(
-    cell: nn.RNNBase, return_sequences: bool, init: Initializer, l1: float, l2: float, forget_gate: bool
-) -> nn.Module:
+def _recurrent(cell: nn.RNNBase, return_sequences: bool, init: Initializer, l1: float, l2: float) -> nn.Module:
     """Set up a cell as Keras does: orthogonal recurrent kernels, zero biases, and one for an LSTM's forget gate."""
+    gates = 4 if isinstance(cell, nn.LSTM) else 3
     kernels = [name for name, _ in cell.named_parameters() if name.startswith("weight_ih")]
     for name, weight in cell.named_parameters():
         if name in kernels:
-            for gate in weight.detach().split(cell.hidden_size):
+            for gate in weight.detach().chunk(gates):
                 INITIALIZERS[init](gate)
         elif name.startswith("weight_hh"):
-            for gate in weight.detach().split(cell.hidden_size):
+            for gate in weight.detach().chunk(gates):
                 nn.init.orthogonal_(gate)
         else:
             nn.init.zeros_(weight)
-            if forget_gate and name.startswith("bias_ih"):
+            if gates == 4 and name.startswith("bias_ih"):
                 nn.init.ones_(weight.detach()[cell.hidden_size : 2 * cell.hidden_size])
     regularize(cell, l1, l2, *kernels)
     return _Recurrent(cell, return_sequences)
@@ -77,13 +76,12 @@ def lstm(
     Input shape: (batch, time, features). Output shape: (batch, units), or (batch, time, units).
 
     Example:
+        >>> import torch
         >>> tuple(lstm(8, input_shape=(20, 3))(torch.zeros(2, 20, 3)).shape)
         (2, 8)
     """
-    cell = nn.LSTM(
-        input_shape[-1], units, num_layers, batch_first=True, dropout=dropout, bidirectional=bidirectional
-    )
-    return _recurrent(cell, return_sequences, init, l1, l2, forget_gate=True)
+    cell = nn.LSTM(input_shape[-1], units, num_layers, batch_first=True, dropout=dropout, bidirectional=bidirectional)
+    return _recurrent(cell, return_sequences, init, l1, l2)
 
 
 @LAYERS.register("gru")
@@ -115,8 +113,9 @@ def gru(
     Input shape: (batch, time, features). Output shape: (batch, units), or (batch, time, units).
 
     Example:
+        >>> import torch
         >>> tuple(gru(8, return_sequences=True, input_shape=(20, 3))(torch.zeros(2, 20, 3)).shape)
         (2, 20, 8)
     """
     cell = nn.GRU(input_shape[-1], units, num_layers, batch_first=True, dropout=dropout, bidirectional=bidirectional)
-    return _recurrent(cell, return_sequences, init, l1, l2, forget_gate=False)
+    return _recurrent(cell, return_sequences, init, l1, l2)

@@ -17,6 +17,7 @@ def flatten() -> nn.Module:
     Input shape: (batch, …). Output shape: (batch, product of …).
 
     Example:
+        >>> import torch
         >>> tuple(flatten()(torch.zeros(2, 3, 8, 8)).shape)
         (2, 192)
     """
@@ -48,6 +49,7 @@ def reshape(shape: list[int], *, input_shape: Shape) -> nn.Module:
         ValueError: the new shape does not hold as many values as the old.
 
     Example:
+        >>> import torch
         >>> tuple(reshape([8, -1], input_shape=(64,))(torch.zeros(2, 64)).shape)
         (2, 8, 8)
     """
@@ -84,11 +86,10 @@ def permute(dims: list[PositiveInt], *, input_shape: Shape) -> nn.Module:
         ValueError: the new order does not name every dimension once.
 
     Example:
+        >>> import torch
         >>> tuple(permute([2, 1], input_shape=(3, 8))(torch.zeros(2, 3, 8)).shape)
         (2, 8, 3)
     """
     if sorted(dims) != list(range(1, len(input_shape) + 1)):
         raise ValueError(f"dims names each of the dimensions 1 to {len(input_shape)} once. Received: {dims}.")
     return _Permute(tuple(dims))
-
-

@@ -92,9 +92,7 @@ class CheckpointOptions:
         )
 
 
-def resolve_monitor(
-    monitor: str, mode: Mode | None, logged: Mapping[str, Mode], section: str
-) -> tuple[str, Mode]:
+def resolve_monitor(monitor: str, mode: Mode | None, logged: Mapping[str, Mode], section: str) -> tuple[str, Mode]:
     """Return the metric to watch, and which way is better.
 
     Raises:

@@ -13,7 +13,7 @@ from torch import distributed
 
 from lightlab.errors import RunError
 
-WRITERS = {".csv": pd.DataFrame.to_csv, ".parquet": pd.DataFrame.to_parquet}
+WRITERS: dict[str, Any] = {".csv": pd.DataFrame.to_csv, ".parquet": pd.DataFrame.to_parquet}
 
 
 class PredictionWriter(Callback):
@@ -52,11 +52,11 @@ class PredictionWriter(Callback):
             distributed.all_gather_object(parts, self._columns)
         if not trainer.is_global_zero:
             return
-        table = pd.concat([pd.DataFrame(part) for part in parts if part.get("index")])
-        table = table.sort_values("index", ignore_index=True)
+        table = pd.concat([pd.DataFrame(part) for part in parts if part.get("places")])
+        table = table.sort_values("places", ignore_index=True)
         datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
         rows = datamodule.rows[datamodule.predict_split]
-        table.insert(0, rows.id_name, rows.ids[table.pop("index").to_numpy()])
+        table.insert(0, rows.id_name, rows.ids[table.pop("places").to_numpy()])
         write_table(table, self.path)
 
 

@@ -49,7 +49,9 @@ class Progress(ProgressBar):
             return
         if self._bar is None:
             columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-            self._bar = RichProgress(*columns, TextColumn("{task.fields[values]}"), console=self.console, transient=True)
+            self._bar = RichProgress(
+                *columns, TextColumn("{task.fields[values]}"), console=self.console, transient=True
+            )
             self._bar.add_task("", values="")
             self._bar.start()
         self._draw(trainer, 0, {})

@@ -1,0 +1,154 @@
+"""The laws of the house, held against the imports as they are parsed."""
+
+import ast
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import lightlab
+
+SOURCE = Path(lightlab.__file__).parent
+MODULES = {
+    ".".join(("lightlab", *path.relative_to(SOURCE).with_suffix("").parts)).removesuffix(".__init__"): path
+    for path in SOURCE.rglob("*.py")
+}
+
+
+@cache
+def imports(module, at_start_only=False):
+    """Return the modules that a module imports; those of lightlab are resolved to modules, packages included."""
+    tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
+    found = set()
+    for node in _statements(tree, at_start_only):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}: imports are absolute"
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            submodules = {name for name in names if name in MODULES}
+            found |= submodules
+            if len(submodules) < len(names):
+                found.add(node.module)
+    return frozenset(found)
+
+
+def _statements(tree, at_start_only):
+    """Return all nodes but those under `if TYPE_CHECKING`, and, if asked, those inside functions."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        if at_start_only and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        yield node
+        yield from _statements(node, at_start_only)
+
+
+def reached(module, at_start_only=True):
+    """Return all that is imported with a module, by way of lightlab's own modules."""
+    seen, waiting = set(), [module]
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        if name in MODULES:
+            parents = [name.rsplit(".", depth)[0] for depth in range(1, name.count(".") + 1)]
+            waiting += [*imports(name, at_start_only), *parents]
+    return seen - {module}
+
+
+def within(names, *packages):
+    """Return the names that are one of the packages, or lie in one."""
+    return {name for name in names if any(name == package or name.startswith(f"{package}.") for package in packages)}
+
+
+def test_no_import_cycles():
+    """No module reaches itself by its imports, those of packages' __init__ and of functions included."""
+    graph = {module: {name for name in imports(module) if name in MODULES} for module in MODULES}
+    done = set()
+
+    def visit(module, path):
+        assert module not in path, " → ".join([*path, module])
+        if module not in done:
+            for name in sorted(graph[module]):
+                visit(name, [*path, module])
+            done.add(module)
+
+    for module in sorted(graph):
+        visit(module, [])
+
+
+@pytest.mark.parametrize("module", ["lightlab.errors", "lightlab.problems", "lightlab.registry", "lightlab.cli"])
+def test_light_modules_import_neither_torch_nor_lightning(module):
+    """What answers --help, and what is asked before torch is needed, does without it."""
+    assert not within(reached(module), "torch", "lightning", "torchmetrics", "torchvision")
+
+
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_help_and_version_answer_without_torch(option):
+    """The process that answers --help or --version never imports torch or lightning."""
+    code = (
+        "import sys; from lightlab.cli import main; code = main([sys.argv[1]]); "
+        "heavy = {'torch', 'lightning', 'numpy', 'pandas'} & sys.modules.keys(); sys.exit(f'{heavy}' if heavy else code)"
+    )
+    result = subprocess.run([sys.executable, "-c", code, option], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert "lightlab" in result.stdout
+
+
+@pytest.mark.parametrize("module", sorted(within(MODULES, "lightlab.layers", "lightlab.heads")))
+def test_layers_and_heads_know_neither_lightning_nor_data_nor_cli(module):
+    """A layer or head can be used without a Trainer, and knows nothing of where data comes from."""
+    forbidden = ("lightning", "lightlab.data", "lightlab.cli", "lightlab.commands", "lightlab.module")
+    assert not within(reached(module, at_start_only=False), *forbidden)
+
+
+@pytest.mark.parametrize("module", sorted(within(MODULES, "lightlab.data")))
+def test_data_knows_neither_build_nor_module_nor_training(module):
+    """A source gives data to any model."""
+    assert not within(reached(module, False), "lightlab.build", "lightlab.module", "lightlab.training")
+
+
+def test_module_knows_neither_data_nor_cli():
+    """The model takes its data through the Trainer."""
+    assert not within(reached("lightlab.module", False), "lightlab.data", "lightlab.cli", "lightlab.commands")
+
+
+@pytest.mark.parametrize("module", sorted(within(MODULES, "lightlab.training")))
+def test_training_reaches_what_it_needs_through_the_trainer(module):
+    """What rides along with the Trainer works with any model and data."""
+    assert not within(imports(module), "lightlab.module", "lightlab.data", "lightlab.build", "lightlab.heads")
+
+
+def test_nothing_imports_cli_or_commands():
+    """The command line is the outermost: only cli imports commands, and nothing imports cli."""
+    for module in MODULES:
+        if not module.startswith("lightlab.commands"):
+            allowed = {"lightlab.commands"} if module == "lightlab.cli" else set()
+            assert not within(imports(module), "lightlab.cli", *({"lightlab.commands"} - allowed)), module
+        else:
+            assert not within(imports(module), "lightlab.cli"), module
+
+
+@pytest.mark.parametrize("function", ["torch.load", "torch.save"])
+def test_one_place_reads_and_writes_checkpoints(function):
+    """torch.load and torch.save are called in one file."""
+    callers = {
+        module
+        for module, path in MODULES.items()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and ast.unparse(node) == function
+    }
+    assert callers == {"lightlab.checkpoint"}
+
+
+def test_public_names_are_sorted_and_importable():
+    """__all__ is the public API, sorted, and every name of it can be had."""
+    assert lightlab.__all__ == sorted(lightlab.__all__)
+    assert set(lightlab.__all__) == {name for names in lightlab._HOMES.values() for name in names}
+    assert all(getattr(lightlab, name) is not None for name in lightlab.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'Modell'"):
+        lightlab.Modell  # noqa: B018 - the access is what is tested
