@@ -36,7 +36,9 @@ class Sources:
             node = _compose(file)
             if node is not None and not isinstance(node, yaml.MappingNode):
                 faults.append(Fault((), f"{file}:1: A config is made of 'key: value' lines. Received: {_word(node)}."))
-            elif node is not None:
+            elif node is None:
+                faults.append(Fault((), f"{file}: A config is made of 'key: value' lines. This one is empty."))
+            else:
                 faults += _walk(node, (), lines, file)
         if faults:
             raise ConfigError(faults)
@@ -56,7 +58,8 @@ class Sources:
                 for spelling in spellings:
                     if spelling in lines:
                         return f"{file}:{lines[spelling]}"
-        return ""
+        above = f"{key[0]}." if key else ""
+        return "command line" if above and any(option.startswith(above) for option in self._given) else ""
 
     def located(self, error: ConfigError) -> ConfigError:
         """Return the error with the place that each fault comes from."""
@@ -81,16 +84,22 @@ def _compose(file: str) -> yaml.Node | None:
         raise ConfigError.at(
             (), sentences(f"--config takes a YAML file. Received: {file} ({what}).", did_you_mean(file, others))
         )
+    text = ""
     try:
-        return yaml.compose(path.read_text(encoding="utf-8"), Loader=Loader)
+        text = path.read_text(encoding="utf-8")
+        return yaml.compose(text, Loader=Loader)
     except yaml.MarkedYAMLError as cause:
         mark = cause.problem_mark or cause.context_mark
         line = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
-        tab = " Indent with spaces, not tabs." if "'\\t'" in str(cause.problem) else ""
-        context = f" {cause.context}" if cause.context else ""
-        raise ConfigError.at((), f"{file}{line}: This is no YAML:{context} {cause.problem}.{tab}") from cause
+        tab = " Indent with spaces, not tabs." if mark and text[_offset(text, mark) :].startswith("\t") else ""
+        what = ": ".join(filter(None, (cause.context, cause.problem)))
+        raise ConfigError.at((), f"{file}{line}: This is no YAML: {what}.{tab}") from cause
     except (yaml.YAMLError, UnicodeDecodeError) as cause:
         raise ConfigError.at((), f"{file}: A config is text in UTF-8, as YAML. {cause}") from cause
+
+
+def _offset(text: str, mark: yaml.Mark) -> int:
+    return sum(len(line) for line in text.splitlines(keepends=True)[: mark.line]) + mark.column
 
 
 def _walk(node: yaml.Node, key: Key, lines: dict[Key, int], file: str) -> list[Fault]:

@@ -51,6 +51,7 @@ class Model(LightningModule):
         >>> quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
         >>> trainer = Trainer(max_epochs=2, accelerator="cpu", enable_model_summary=False, **quiet)
         >>> trainer.fit(model, data)
+        problem: multiclass, inferred from target (3 different texts). Set model.problem to choose another.
         >>> model.data_spec.target.classes
         ('setosa', 'versicolor', 'virginica')
         >>> sorted(model.predict(torch.tensor([[5.1, 3.5, 1.4, 0.2]])))

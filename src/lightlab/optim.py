@@ -21,6 +21,7 @@ OPTIMIZERS: dict[str, type[optim.Optimizer]] = {
     for name, item in vars(optim).items()
     if isinstance(item, type) and issubclass(item, optim.Optimizer) and item is not optim.Optimizer
 }
+DEFAULT_OPTIMIZER = "AdamW"
 SCHEDULERS: dict[str, type[LRScheduler]] = {
     name: item
     for name, item in vars(schedules).items()
@@ -121,11 +122,13 @@ class SchedulerSpec:
 
 
 def parse_optimizer(config: Any, key: Key) -> OptimizerSpec:
-    """Read ``AdamW``, or ``{class_path: AdamW, init_args: {lr: 0.001}}``.
+    """Read ``AdamW``, ``{class_path: AdamW, init_args: {lr: 0.001}}``, or ``{lr: 0.001}`` for the default's.
 
     Raises:
         ConfigError: with every fault.
     """
+    if isinstance(config, Mapping) and config:  # arguments alone are for the default
+        config = {"class_path": DEFAULT_OPTIMIZER, **config}
     name, arguments = _class_and_arguments(config, key)
     _check_name(name, OPTIMIZERS, "optimizer", "torch.optim", (*key, "class_path"))
     place = (*key, "init_args")

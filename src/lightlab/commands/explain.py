@@ -57,6 +57,8 @@ def _explain_value(key: Key, text: str) -> ConfigError:
     what = class_path[1].rsplit(".", 1)[-1] if class_path and key == ("data",) else str(key[-1])
     received = re.search(r"Given value: (.*)", text, re.DOTALL)
     value = received[1].strip() if received else ""
+    if nested := re.match(r"NestedArg\(key='\w+', val=(.*)\)$", value, re.DOTALL):
+        value = nested[1]
     if unknown := re.search(r"Option '(\w+)' is not accepted", text):
         takes = f"It takes {', '.join(accepted)}." if accepted else ""
         message = sentences(f"{what} has no option {unknown[1]!r}.", did_you_mean(unknown[1], accepted), takes)
@@ -64,22 +66,23 @@ def _explain_value(key: Key, text: str) -> ConfigError:
     if missing := re.search(r"the following arguments are required: ([\w., ]+)", text):
         return ConfigError.at(key, f"{what} needs {missing[1].strip()}.")
     if inner := re.search(r'Parser key "(\w+)":(.*)', text, re.DOTALL):
-        return _explain_value((*key, inner[1]), inner[2])
-    if "import path" in text.lower() and "Expected a path" not in text.split("Subtypes")[0].split("\n")[0]:
-        names = [source.__name__ for source in _subclasses(Data)] if key == ("data",) else []
-        given = re.search(r"Expected a dot import path string: (.*)", text)
-        name = (given[1] if given else value).strip()
-        known = f"There are: {', '.join(names)}." if names else ""
-        what = "a data source" if names else "a class"
-        return ConfigError.at(
-            key, sentences(f"class_path names {what}. Received: {name}.", did_you_mean(name, names) or known)
+        # The rest speaks of the class as a whole: that there may be none is no help here.
+        return _explain_value(
+            (*key, inner[1]), re.sub(r"^ *- Expected a <class 'NoneType'>$", "", inner[2], flags=re.M)
         )
-    expected = [
-        _plain_type(kind) for kind in re.findall(r"Expected an? (.+?)(?:\. Got value: .*)?$", text, re.MULTILINE)
-    ]
-    expected += [f"one of {choices}" for choices in re.findall(r"Expected .*?(?:one of|Literal)\S* ?(\[.*?\])", text)]
-    if expected:
-        return ConfigError.at(key, f"{key[-1]} must be {' or '.join(dict.fromkeys(expected))}. Received: {value}.")
+    if path := re.search(
+        r"Expected a dot import path string: (.*)|Import path does not correspond to a subclass", text
+    ):
+        names = [source.__name__ for source in _subclasses(Data)] if key == ("data",) else []
+        name = (path[1] or value).strip()
+        near = did_you_mean(name, names) or (f"There are: {', '.join(names)}." if names else "")
+        what = "a data source" if names else "a class"
+        return ConfigError.at((*key, "class_path"), sentences(f"class_path names {what}. Received: {name}.", near))
+    if choices := re.search(r"Literal\[(.*?)\]", text):
+        return ConfigError.at(key, f"{key[-1]} must be one of {choices[1]}. Received: {value}.")
+    if expected := re.findall(r"Expected an? (.+?)(?:\. Got value: .*)?$", text, re.MULTILINE):
+        kinds = dict.fromkeys(map(_plain_type, expected))
+        return ConfigError.at(key, f"{key[-1]} must be {' or '.join(kinds)}. Received: {value}.")
     return ConfigError.at(key, " ".join(text.split()))
 
 

@@ -14,6 +14,7 @@ from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 
 from lightlab.checkpoint import SafeCheckpointIO, digests, read_checkpoint
@@ -21,7 +22,7 @@ from lightlab.commands.explain import explain_argument_error, find_unknown_keys
 from lightlab.commands.quiet import silence
 from lightlab.config import Sources
 from lightlab.data import Data
-from lightlab.errors import ConfigError
+from lightlab.errors import ConfigError, LightlabError
 from lightlab.inspect.outcome import Outcome, align, metric_lines
 from lightlab.module import Model
 from lightlab.training.options import CheckpointOptions, EarlyStoppingOptions
@@ -160,6 +161,20 @@ class LightlabCLI(LightningCLI):
 
     # Instantiation
 
+    def instantiate_classes(self) -> None:
+        """Make data, model and Trainer.
+
+        Raises:
+            LightlabError: what a constructor of ours says, which jsonargparse wraps in an error about types.
+        """
+        try:
+            super().instantiate_classes()
+        except ValueError as error:
+            cause: BaseException | None = error
+            while cause is not None and not isinstance(cause, LightlabError):
+                cause = cause.__cause__
+            raise cause or error from error
+
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Return the Trainer, its callbacks chosen for the verb; data and model are ready before it."""
         options = {**self._get(self.config_init, "trainer").as_dict(), **kwargs}
@@ -182,7 +197,10 @@ class LightlabCLI(LightningCLI):
             options["logger"] = False  # in fit, the run folder brings its own
         plugins = options.get("plugins") or []
         options["plugins"] = [*(plugins if isinstance(plugins, list) else [plugins]), SafeCheckpointIO()]
-        return Trainer(**{**options, "callbacks": callbacks})
+        try:
+            return Trainer(**{**options, "callbacks": callbacks})
+        except (MisconfigurationException, ValueError, TypeError) as cause:
+            raise ConfigError.at(("trainer",), f"Lightning's Trainer can't be made so: {cause}") from cause
 
     def _find_checkpoint(self) -> str | None:
         if self.checkpoint is not None:
@@ -263,7 +281,7 @@ class LightlabCLI(LightningCLI):
         seconds = time.monotonic() - self.started
         epochs = self.trainer.current_epoch
         run = self.run_folder.path if self.run_folder else None
-        best = self._best_weights()
+        best = self._best_weights() if run else None
         if run is None or best is None:
             return
         stored = read_checkpoint(best)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from lightlab.errors import DataError
+from lightlab.errors import ConfigError, DataError
 
 SPLITS = ("train", "val", "test")
 
@@ -29,12 +29,14 @@ def split_rows(
         for each split its places, sorted.
 
     Raises:
-        DataError: the fractions are no shares of one, or leave a split that was asked for with nothing.
+        ConfigError: the fractions are no shares of one.
+        DataError: they leave a split that was asked for with nothing.
     """
     if len(fractions) != len(SPLITS) or min(fractions) < 0 or fractions[0] == 0 or abs(sum(fractions) - 1) > 1e-6:
-        raise DataError(
-            "data.split has three shares (train, validation, test) that add up to 1; the first is not 0. "
-            f"Received: {list(fractions)}."
+        raise ConfigError.at(
+            ("data", "split"),
+            "split has three shares (train, validation, test) that add up to 1; the first is not 0. "
+            f"Received: {list(fractions)}.",
         )
     counts = [round(rows * fraction) for fraction in fractions]
     counts[0] = rows - counts[1] - counts[2]

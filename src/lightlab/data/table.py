@@ -14,7 +14,6 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from lightlab.data.base import Data
 from lightlab.data.rows import Rows
-from lightlab.data.splits import SPLITS
 from lightlab.errors import ConfigError, DataError, did_you_mean, sentences
 
 #: A text column is taken for misread numbers, and not for categories, from this share of numbers on.
@@ -81,9 +80,9 @@ class TableData(Data):
         return {split: self._rows(split, self.paths[split] or "", table) for split, table in tables.items()}
 
     def _rows(self, split: str, path: str, table: pd.DataFrame) -> Rows:
-        named = [*self.ignore, *self.categorical, *([self.id_column] if self.id_column else [])]
-        needed = self.targets if split in ("all", *SPLITS) else []
-        for name in (*needed, *named):
+        # Rows to predict need no more than what the model was trained on, and what they are called.
+        needed = [] if split == "predict" else [*self.targets, *self.ignore, *sorted(self.categorical)]
+        for name in [*needed, *([self.id_column] if self.id_column else [])]:
             if name not in table:
                 near = did_you_mean(name, table.columns) or f"There are: {', '.join(table.columns)}."
                 raise DataError(sentences(f"{path} has no column {name!r}.", near))
@@ -130,7 +129,8 @@ def read_csv(path: str) -> pd.DataFrame:
     file = Path(path)
     if not file.is_file():
         what = "a folder" if file.is_dir() else "no such file"
-        near = did_you_mean(file.name, (other.name for other in file.parent.glob("*"))) if file.parent.is_dir() else ""
+        others = [] if file.is_dir() or not file.parent.is_dir() else [other.name for other in file.parent.glob("*")]
+        near = did_you_mean(file.name, others)
         raise DataError(sentences(f"A table is read from a CSV file. Received: {path} ({what}).", near))
     try:
         with file.open(newline="", encoding="utf-8-sig") as stream:

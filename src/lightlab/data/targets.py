@@ -189,7 +189,16 @@ def _numbers(rows: Rows, targets: pd.DataFrame, problem: Problem) -> np.ndarray[
             f"{rows.where(targets, place)}, and so in {int(bad.sum())} of {len(rows)} rows. "
             f"{_other_problem(targets, problem)}".rstrip()
         )
-    return targets.to_numpy(dtype=np.float64)
+    numbers = targets.to_numpy(dtype=np.float64)
+    infinite = ~np.isfinite(numbers)
+    if infinite.any():
+        place, position = map(int, np.argwhere(infinite)[0])
+        raise TargetError(
+            f"Targets are finite numbers. Received in column {str(targets.columns[position])!r}: "
+            f"{numbers[place, position]} at {rows.where(targets, place)}, and so in {int(infinite.any(axis=1).sum())} "
+            f"of {len(rows)} rows."
+        )
+    return numbers
 
 
 def _learn_one_hot(rows: Rows, targets: pd.DataFrame, problem: Problem, columns: tuple[str, ...]) -> TargetSpec:

@@ -268,6 +268,12 @@ def exponential() -> nn.Module:
     return _Exponential()
 
 
+class _Softmax(nn.Softmax):
+    def forward(self, inputs: Tensor) -> Tensor:
+        inputs.size(self.dim)  # the meta device, on which shapes are inferred, does not check it
+        return super().forward(inputs)
+
+
 @activation("softmax")
 def softmax(axis: PositiveInt | Literal[-1] = -1) -> nn.Module:
     """Turn scores along an axis into shares that sum to one: exp(x) / Σ exp(x).
@@ -283,7 +289,7 @@ def softmax(axis: PositiveInt | Literal[-1] = -1) -> nn.Module:
         >>> softmax()(torch.tensor([[0.0, 0.0]]))
         tensor([[0.5000, 0.5000]])
     """
-    return nn.Softmax(dim=axis)
+    return _Softmax(dim=axis)
 
 
 @activation("log_softmax")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lightlab.layers.base import default_initializer, expects, make_activation
-from lightlab.layers.conv import CONVS, LAYOUTS, conv1d, conv2d, conv3d
+from lightlab.layers.conv import LAYOUTS, conv1d, conv2d, conv3d
 from lightlab.layers.dense import dense
 from lightlab.layers.dropout import spatial_dropout
 from lightlab.layers.norm import batch_norm as make_batch_norm
@@ -36,6 +36,7 @@ class Build(Protocol):
 
 
 @LAYERS.register("mlp")
+@expects("features")
 def mlp(
     units: PositiveInt | list[PositiveInt],
     activation: Activation = "relu",
@@ -166,7 +167,7 @@ def _shortcut(input_shape: Shape, output_shape: Shape) -> nn.Module:
             f"residual's layers keep the size of what arrives or divide it by a whole number: use padding: same. "
             f"Received: {input_shape} on the way in, {output_shape} on the way out."
         )
-    return CONVS[len(stride)](input_shape[0], output_shape[0], 1, stride=stride)
+    return _CONVS[len(input_shape)](output_shape[0], 1, stride, input_shape=input_shape)
 
 
 @LAYERS.register("residual")
@@ -190,7 +191,7 @@ def residual(
         ValueError: no shortcut leads from the shape that arrives to the one that leaves.
 
     Example:
-        >>> from lightlab.build import build_network
+        >>> from lightlab import build_network
         >>> network, shape = build_network([{"residual": [{"dense": {"units": 8, "activation": "relu"}}]}], (4,))
         >>> shape
         (8,)
@@ -210,7 +211,7 @@ def repeat(times: PositiveInt, layers: Layers, *, input_shape: Shape, build: Bui
     Input shape: any. Output shape: that of the last time.
 
     Example:
-        >>> from lightlab.build import build_network
+        >>> from lightlab import build_network
         >>> network, shape = build_network([{"repeat": {"times": 3, "layers": [{"dense": 8}, "relu"]}}], (4,))
         >>> sum(isinstance(layer, nn.Linear) for layer in network.modules())
         3
@@ -255,7 +256,7 @@ def parallel(
         ValueError: the outputs can't be joined.
 
     Example:
-        >>> from lightlab.build import build_network
+        >>> from lightlab import build_network
         >>> network, shape = build_network([{"parallel": [[{"dense": 8}], [{"dense": 4}, "tanh"]]}], (2,))
         >>> shape
         (12,)

@@ -75,13 +75,13 @@ def convolution(
             f"{channels[0]} channels, {channels[1]} filters."
         )
     before: list[nn.Module] = []
-    amount: int | str | tuple[int, ...] = 0 if padding == "valid" else "same"
-    if padding == "same" and any(step > 1 for step in steps):  # torch's own "same" knows stride 1 only
+    amount = (0,) * dimensions
+    if padding == "same":  # torch's own knows stride 1 only, and warns of even kernels
         pads = same_padding(sizes, window, steps, gaps)
         if all(left == right for left, right in pads):
             amount = tuple(left for left, _ in pads)
         else:
-            before, amount = [pad(pads)], (0,) * dimensions
+            before = [pad(pads)]
     return before, CONVS[dimensions](
         *channels, window, stride=steps, padding=amount, dilation=gaps, groups=groups, bias=use_bias
     )
@@ -211,8 +211,11 @@ def _make_transposed(dimensions: int) -> Callable[..., nn.Module]:
         layer = TRANSPOSED[dimensions](
             channels, filters, window, stride=steps, dilation=gaps, output_padding=extra, groups=groups, bias=use_bias
         )
-        # torch keeps the channels that arrive first in a transposed kernel; fans are counted the other way round.
-        initialize(layer, layer.get_parameter("weight").transpose(0, 1), init or default_initializer(activation))
+        for group in layer.get_parameter("weight").detach().chunk(groups):
+            # torch keeps the channels that arrive first in a transposed kernel; fans are counted the other way round.
+            kernel = group.transpose(0, 1).contiguous()
+            initialize(layer, kernel, init or default_initializer(activation))
+            group.copy_(kernel.transpose(0, 1))
         regularize(layer, l1, l2, "weight")
         modules: list[nn.Module] = [layer]
         surplus = [max(span - step, 0) for step, span in zip(steps, reach, strict=True)]

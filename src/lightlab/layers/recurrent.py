@@ -30,6 +30,10 @@ class _Recurrent(nn.Module):
 
 def _recurrent(cell: nn.RNNBase, return_sequences: bool, init: Initializer, l1: float, l2: float) -> nn.Module:
     """Set up a cell as Keras does: orthogonal recurrent kernels, zero biases, and one for an LSTM's forget gate."""
+    if cell.dropout and cell.num_layers == 1:
+        raise ValueError(
+            f"dropout is between layers: num_layers is at least 2 with it. Received: dropout {cell.dropout}."
+        )
     gates = 4 if isinstance(cell, nn.LSTM) else 3
     kernels = [name for name, _ in cell.named_parameters() if name.startswith("weight_ih")]
     for name, weight in cell.named_parameters():

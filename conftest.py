@@ -1,0 +1,26 @@
+"""Fixtures for all tests."""
+
+import os
+
+import pytest
+
+# Two test processes share the machine's cores; torch's own threads would fight over them.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path, monkeypatch):
+    """Run every test in a folder of its own: what it writes stays there."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def names_in_doctests(doctest_namespace, tmp_path):
+    """What the examples in the docs use without making it: a folder, and a Trainer that says nothing."""
+    import torch
+    from torch import nn
+
+    doctest_namespace["torch"] = torch
+    doctest_namespace["nn"] = nn
+    doctest_namespace["folder"] = tmp_path
+    doctest_namespace["quiet"] = {"enable_progress_bar": False, "enable_model_summary": False}
