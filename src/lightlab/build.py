@@ -72,7 +72,7 @@ def build_layer(spec: LayerSpec, input_shape: Shape, before: str) -> nn.Module:
         module = component(**spec.parameters, **{name: injected[name] for name in wanted_names})
     except ConfigError:
         raise
-    except (TypeError, ValueError, RuntimeError) as cause:
+    except (TypeError, ValueError, RuntimeError, AssertionError, ArithmeticError) as cause:
         raise ConfigError.at(
             spec.key, f"{spec.name} can't be built for {_batched(input_shape)} after {before}: {cause}"
         ) from cause
@@ -98,7 +98,7 @@ def output_shape(module: nn.Module, input_shape: Shape, spec: LayerSpec, before:
     try:
         with torch.no_grad():
             outputs = probe(batch)
-    except (RuntimeError, ValueError, TypeError, IndexError, NotImplementedError) as cause:
+    except (TypeError, ValueError, RuntimeError, AssertionError, IndexError) as cause:
         reason = str(cause).strip().split("\n")[0]
         raise ShapeError.at(
             spec.key, f"{spec.name} can't take {_batched(input_shape)} after {before}: {reason}"

@@ -32,6 +32,7 @@ class EpochMetrics(nn.Module):
         self.metrics = nn.ModuleDict(cast("dict[str, nn.Module]", head.metrics()))
         self.columns = tuple(columns)
         self._activate = head.activate
+        self._of_classes = bool(head.target.classes)
         self.register_buffer("place", torch.empty(0), persistent=False)  # knows the device, rows or none
         self.reset()
 
@@ -65,7 +66,8 @@ class EpochMetrics(nn.Module):
     def compute(self) -> dict[str, Tensor]:
         """Return the mean loss and all metrics over all processes, and start anew.
 
-        Every process must call it. Metrics of logits that are not finite are NaN, whatever they would seem to be.
+        Every process must call it. Metrics of logits that are not finite, and of no rows, are NaN, whatever they
+        would seem to be.
         """
         self._flush()
         values = {name: self._compute_one(metric) for name, metric in self._each().items()}
@@ -75,9 +77,10 @@ class EpochMetrics(nn.Module):
             sums = sums.to(self.place.device)
             distributed.all_reduce(sums)
         results = {"loss": (sums[0] / sums[1]).float()}
+        known = sums[1] > 0 and sums[2] == 0
         for name, value in values.items():
-            known = value if sums[2] == 0 else torch.full_like(value, torch.nan)
-            results |= zip(self._names(name), known.reshape(-1), strict=True)
+            names = self._names(name)
+            results |= zip(names, (value if known else value * torch.nan).expand(len(names)), strict=True)
         self.reset()
         return results
 
@@ -96,14 +99,14 @@ class EpochMetrics(nn.Module):
         return cast("dict[str, Metric]", dict(self.metrics.items()))
 
     def _flush(self) -> None:
-        if not self._waiting:
+        if not self._logits:
             return
         logits, targets = torch.cat(self._logits), torch.cat(self._targets)
         with torch.no_grad():
             scores = self._activate(logits.float())
-        if targets.ndim == 2 and not targets.is_floating_point() and scores.shape != targets.shape:
+        if self._of_classes and targets.ndim == 2:  # a column a class, as one-hot targets are
             targets = targets.argmax(1)
-        self.finite = self.finite and bool(torch.isfinite(scores).all())
+        self.finite = self.finite and bool(torch.isfinite(logits).all())
         for metric in self._each().values():
             metric.update(scores, targets)
         self._logits, self._targets, self._waiting = [], [], 0

@@ -40,6 +40,10 @@ class Preprocess(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """Return what the first layer is given."""
         if self.numeric is None:
-            return (inputs - self.offset) * self.factor
-        numbers = (inputs[:, : self.numeric] - self.offset) * self.factor
+            return self._normalize(inputs)
+        numbers = self._normalize(inputs[:, : self.numeric])
         return torch.cat([numbers, (inputs[:, self.source] == self.code).to(numbers.dtype)], dim=1)
+
+    def _normalize(self, numbers: Tensor) -> Tensor:
+        """Shift and scale in the precision of what arrives, and return the precision of the network."""
+        return ((numbers - self.offset) * self.factor).to(self.factor.dtype)

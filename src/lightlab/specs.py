@@ -24,6 +24,9 @@ from lightlab.registry import ACTIVATIONS, LAYERS, Registry
 #: What `lightlab.build` gives to a layer that declares it; a config can't.
 INJECTED = frozenset({"input_shape", "build"})
 
+#: The fault of a value for a parameter that takes an object; not said where plain values will do as well.
+NO_PLAIN_VALUE = "takes an object, which a config can't write"
+
 
 @dataclass(frozen=True)
 class LayerSpec:
@@ -174,7 +177,7 @@ def _check_nested(value: Any, key: Key, kind: Nested) -> list[Fault]:
             parse_layers(value, key)
         elif kind is Nested.ACTIVATION:
             parse_component(value, key, ACTIVATIONS)
-    if kind is Nested.BRANCHES:
+    if kind is Nested.BRANCHES and isinstance(value, list | tuple):
         for index, branch in enumerate(value):
             faults += _check_nested(branch, (*key, index), Nested.LAYERS)
     return faults
@@ -202,7 +205,9 @@ def _signature(
             required = parameter.default is parameter.empty and parameter.name not in optional
             fields[parameter.name] = typing.Required[hint] if required else typing.NotRequired[hint]
     table: Any = TypedDict("Parameters", fields)  # type: ignore[misc]  # made from a signature, not written out
-    config = ConfigDict(strict=True, extra="allow" if open_ended else "forbid", arbitrary_types_allowed=True)
+    config = ConfigDict(
+        strict=True, extra="allow" if open_ended else "forbid", arbitrary_types_allowed=True, allow_inf_nan=False
+    )
     nested = {parameter: mark for parameter, hint in hints.items() for mark in _marks(hint) if isinstance(mark, Nested)}
     return TypeAdapter(with_config(config)(table)), hints, nested
 
@@ -235,16 +240,19 @@ def _explain(
             text = sentences(f"{name} has no parameter {parameter!r}.", did_you_mean(parameter, known), takes)
         elif fault["type"] == "missing" and len(fault["loc"]) == 1:
             text = f"{name} needs {parameter!r}."
+        elif fault["type"] == "needs_python_object":
+            text = NO_PLAIN_VALUE
         else:
             text = fault["msg"][0].lower() + fault["msg"][1:]
         messages.setdefault(parameter, []).append(text)
     faults = []
     for parameter, texts in messages.items():
         place = (*key, parameter) if parameter in value else key
-        text = "; or ".join(dict.fromkeys(texts))
+        text = "; or ".join(dict.fromkeys(text for text in texts if text != NO_PLAIN_VALUE)) or NO_PLAIN_VALUE
         if text.startswith(name):
             faults.append(Fault(place, text))
         else:
             rule = text.replace("input should be", "must be")
+            rule = rule.replace("be a valid array", "be a list").replace("be an object", "be a mapping")
             faults.append(Fault(place, f"{name}'s {parameter} {rule}. Received: {value.get(parameter)!r}."))
     return faults

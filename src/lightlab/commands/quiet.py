@@ -15,6 +15,8 @@ KNOWN_NOISE = (
     ".*GPU available but not used.*",  # a person who says `accelerator: cpu` means it
     ".*`max_epochs` was not set.*",
     ".*epoch parameter in `scheduler.step\\(\\)`.*",  # torch's own SequentialLR
+    ".*Total length of `list` across ranks is zero.*",  # a split that a config leaves out
+    ".*The dirpath has changed from.*",  # a resumed run has a folder of its own
     ".*Trying to infer the `batch_size`.*",
     ".*No seed found.*",  # one is chosen, and kept in config.yaml
     ".*`predict_dataloader` has `shuffle=True`.*",

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import json
+import tempfile
 import time
 from argparse import ArgumentError
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+from jsonargparse import set_parsing_settings
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 
 from lightlab.checkpoint import SafeCheckpointIO, digests, read_checkpoint
 from lightlab.commands.explain import explain_argument_error, find_unknown_keys
 from lightlab.commands.quiet import silence
-from lightlab.config import Sources
+from lightlab.config import Sources, merge
 from lightlab.data import Data
 from lightlab.errors import ConfigError, LightlabError
 from lightlab.inspect.outcome import Outcome, align, metric_lines
@@ -30,6 +32,7 @@ from lightlab.training.predictions import WRITERS, PredictionWriter
 from lightlab.training.progress import Progress
 from lightlab.training.run_folder import BEST, LAST, VERSION_PREFIX, RunFolder, find_run_checkpoint
 
+CONFIG_OPTIONS = ("--config", "-c")
 #: The run of a call that names no config.
 UNNAMED = "unnamed"
 
@@ -56,9 +59,21 @@ class Call:
         ]
 
     @property
+    def options(self) -> list[str]:
+        """The arguments without the config files."""
+        values = iter(self.arguments)
+        rest = []
+        for argument in values:
+            if argument in CONFIG_OPTIONS:
+                next(values, None)
+            elif argument.split("=", 1)[0] not in CONFIG_OPTIONS:
+                rest.append(argument)
+        return rest
+
+    @property
     def configs(self) -> list[str]:
         """The config files, in order."""
-        return self.values("--config", "-c")
+        return self.values(*CONFIG_OPTIONS)
 
     @property
     def checkpoint(self) -> str | None:
@@ -88,6 +103,8 @@ def run(verb: str, arguments: list[str]) -> None:
         LightlabError: something given is wrong; faults of a config say where they stand.
     """
     silence()
+    # An optimizer in a config is data that lightlab reads itself: nothing is made of it while parsing.
+    set_parsing_settings(instantiate_subclass_spec_in_any=False)
     call = Call(verb, arguments)
     sources = Sources(call.configs, arguments)
     try:
@@ -104,8 +121,6 @@ class LightlabCLI(LightningCLI):
         self.sources = sources
         path = call.checkpoint
         self.checkpoint = read_checkpoint(path) if path and path not in (Path(BEST).stem, Path(LAST).stem) else None
-        # The checkpoint's own model comes as the first config: every other, and the command line, beats it.
-        first = ["--config", json.dumps({"model": self.checkpoint["hyper_parameters"]})] if self.checkpoint else []
         each = {"exit_on_error": False, "allow_abbrev": False}
         super().__init__(
             Model,
@@ -114,7 +129,7 @@ class LightlabCLI(LightningCLI):
             trainer_defaults={"default_root_dir": "runs", "enable_model_summary": False},
             parser_kwargs={**each, **{verb: dict(each) for verb in self.subcommands()}},
             subclass_mode_data=True,
-            args=[call.verb, *first, *call.arguments],
+            args=[call.verb, *call.options],
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
         )
@@ -151,10 +166,15 @@ class LightlabCLI(LightningCLI):
         verb = self._parser(self.call.verb)
         if unknown := find_unknown_keys(verb, self.sources.keys()):
             raise ConfigError(unknown)
-        try:
-            self.config = parser.parse_args(args)
-        except ArgumentError as error:
-            raise explain_argument_error(error, verb) from error
+        # The checkpoint's own model comes below the configs, and these below the command line.
+        stored = {"model": self.checkpoint["hyper_parameters"]} if self.checkpoint else {}
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml", encoding="utf-8") as file:
+            yaml.safe_dump(merge(stored, self.sources.values), file, sort_keys=False)
+            file.flush()
+            try:
+                self.config = parser.parse_args([self.call.verb, "--config", file.name, *self.call.options])
+            except ArgumentError as error:
+                raise explain_argument_error(error, verb) from error
 
     def _parse_ckpt_path(self) -> None:
         """Do nothing: Lightning would let the checkpoint beat the command line here."""
@@ -233,7 +253,7 @@ class LightlabCLI(LightningCLI):
         if early_stopping is not None:
             callbacks.append(early_stopping.build(logged, watched))
         kept = watched if validated else watched.replace("val/", "train/")
-        if options.get("enable_checkpointing") is not False:
+        if options.get("enable_checkpointing") is not False and not options.get("fast_dev_run"):
             callbacks.append(checkpoint.build(logged, kept))
         if options.get("enable_progress_bar") is not False:
             callbacks.append(Progress(kept))
@@ -247,7 +267,7 @@ class LightlabCLI(LightningCLI):
         """Return the config that repeats the run."""
         config = self.config[self.call.verb].clone()
         config["ckpt_path"] = None  # a run that was resumed is repeated from its start
-        return str(self._parser(self.call.verb).dump(config, skip_none=False))
+        return str(self._parser(self.call.verb).dump(config))
 
     def _output(self) -> Path:
         given = self._get(self.config, "output")

@@ -56,19 +56,24 @@ class Data(LightningDataModule):
         self.spec: DataSpec | None = None
         self.rows: dict[str, Rows] = {}
         self._loaded: dict[str, Rows] | None = None
+        self._stage = ""
         self._tensors: dict[str, tuple[Tensor, Tensor | None]] = {}
 
-    def load(self) -> dict[str, Rows]:
+    def load(self, stage: str) -> dict[str, Rows]:
         """Return the rows: under ``all`` what is to be split, or under ``train``, ``val``, ``test`` what is already.
 
         Rows under ``predict`` are predicted instead of the test split; they need no targets.
+
+        Args:
+            stage: fit, validate, test or predict; a source need not load what the stage does not use.
         """
         raise NotImplementedError
 
     def setup(self, stage: str) -> None:
-        """Load the rows; once, whatever the stages."""
-        if self._loaded is None:
-            self._loaded = self.load()
+        """Load the rows, unless they are there already."""
+        if self._loaded is None or self._stage not in (stage, "fit"):
+            self._loaded, self._stage = self.load(stage), stage
+            self._tensors = {}
 
     def connect(self, problem: str | None, spec: DataSpec | None = None) -> DataSpec:
         """Split and encode the rows for a problem, and return what a model has to know of them.
@@ -81,11 +86,12 @@ class Data(LightningDataModule):
             DataError: rows that can't be split or encoded.
             TargetError: a target that does not fit the problem.
         """
-        self.setup("fit")
-        assert self._loaded is not None
-        if self.spec is not None and (spec is None or spec == self.spec) and problem in (None, self.spec.problem):
+        if self._loaded is None:
+            self.setup("fit")
+        same = self.spec is not None and spec in (None, self.spec) and problem in (None, self.spec.problem)
+        if self._tensors and self.spec is not None and same:
             return self.spec
-        self.rows = self._split(self._loaded, problem)
+        self.rows = self._split(self._loaded or {}, problem)
         self._tensors = {}
         if spec is None:
             spec = self._learn(problem)

@@ -35,7 +35,7 @@ class BundledData(Data):
         super().__init__(**options)
         self.dataset = name
 
-    def load(self) -> dict[str, Rows]:
+    def load(self, stage: str) -> dict[str, Rows]:
         """Return all rows."""
         bunch = getattr(datasets, f"load_{self.dataset}")(as_frame=True)
         inputs: pd.DataFrame | torch.Tensor = bunch.data

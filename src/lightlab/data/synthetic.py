@@ -22,7 +22,7 @@ class SyntheticData(Data):
         shape: of one sample: ``[20]``, ``[1, 28, 28]``, …
         problem: which targets to make: classes, labels, numbers, or numbers between 0 and 1.
         rows: how many samples.
-        outputs: number of classes, labels or quantities; two classes where the problem is binary.
+        outputs: number of classes, labels or quantities; by default 3, 2 for a binary problem, 1 for numbers.
         noise: standard deviation of what is added to the map's results, which have a standard deviation of 1. With
             0 everything can be learned.
         options: those of `lightlab.data.base.Data`; ``seed`` also makes the samples.
@@ -48,9 +48,9 @@ class SyntheticData(Data):
         super().__init__(**options)
         if not shape or min(shape) < 1 or rows < 1:
             raise ConfigError.at(("data",), f"shape and rows are positive. Received: shape {shape}, rows {rows}.")
-        classes = {"binary": 2, "multiclass": 3}.get(problem, 1)
-        outputs = classes if outputs is None else outputs
-        least = 2 if problem in ("multiclass", "multilabel") else classes
+        least = 1 if problem in ("regression", "bounded_regression") else 2
+        if outputs is None:
+            outputs = 3 if problem in ("multiclass", "multilabel") else least
         if outputs < least or (problem == "binary" and outputs != 2):
             raise ConfigError.at(
                 ("data", "outputs"),
@@ -62,7 +62,7 @@ class SyntheticData(Data):
         self.outputs = outputs
         self.noise = noise
 
-    def load(self) -> dict[str, Rows]:
+    def load(self, stage: str) -> dict[str, Rows]:
         """Return all rows."""
         generator = torch.Generator().manual_seed(self.seed)
         inputs = torch.randn(self.size, *self.shape, generator=generator)

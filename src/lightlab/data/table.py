@@ -70,13 +70,15 @@ class TableData(Data):
             train, val, _ = self.split
             self.split = (train / (train + val), val / (train + val), 0.0)
 
-    def load(self) -> dict[str, Rows]:
-        """Return the rows of each file.
+    def load(self, stage: str) -> dict[str, Rows]:
+        """Return the rows of each file; to predict, of the file with the rows to predict alone, where there is one.
 
         Raises:
             DataError: a file that can't be read, or lacks a column that was named.
         """
-        tables = {split: read_csv(path) for split, path in self.paths.items() if path}
+        alone = stage == "predict" and self.paths["predict"]
+        wanted = {"predict": self.paths["predict"]} if alone else self.paths
+        tables = {split: read_csv(path) for split, path in wanted.items() if path}
         return {split: self._rows(split, self.paths[split] or "", table) for split, table in tables.items()}
 
     def _rows(self, split: str, path: str, table: pd.DataFrame) -> Rows:

@@ -84,12 +84,17 @@ def resolve_class_weight(weight: ClassWeight | None, target: TargetSpec) -> Tens
         target: the classes, and their rows in the train split.
 
     Raises:
-        ValueError: a class has no weight, or one that is not positive.
+        ValueError: a class has no weight, or one that is not positive, or no rows to balance.
     """
     names = target.classes
     if weight is None:
         return torch.ones(len(names))
     if weight == "balanced":
+        if missing := [name for name, count in zip(names, target.counts, strict=True) if count == 0]:
+            raise ValueError(
+                f"class_weight 'balanced' needs rows of every class in the train split. Received none of: "
+                f"{', '.join(missing)}."
+            )
         counts = torch.tensor(target.counts, dtype=torch.float32)
         return counts.sum() / (len(names) * counts)
     values: Sequence[float] = ()

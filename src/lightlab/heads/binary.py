@@ -26,14 +26,14 @@ class BinaryHead(Head):
         target: two classes.
         label_smoothing: how far targets are moved from 0 and 1 towards a half, as a share (Szegedy et al. 2016).
         class_weight: factors of the loss: ``balanced``, or a weight for each class by name or in order.
-        threshold: from which probability on the second class is predicted.
+        threshold: above which probability the second class is predicted.
 
     Example:
         >>> head = BinaryHead(4, TargetSpec(("passed",), classes=("no", "yes"), counts=(30, 70)))
         >>> head.loss(torch.zeros(1, 1), torch.tensor([1]))
         tensor([0.6931])
         >>> head.decode(torch.zeros(1, 1))
-        {'prediction': ['yes'], 'probability_no': [0.5], 'probability_yes': [0.5]}
+        {'prediction': ['no'], 'probability_no': [0.5], 'probability_yes': [0.5]}
     """
 
     class_weight: Tensor
@@ -64,17 +64,19 @@ class BinaryHead(Head):
     def decode(self, logits: Tensor) -> dict[str, list[Any]]:
         """The predicted class, and the probability of each."""
         probability = self.activate(logits)
-        codes = (probability >= self.threshold).long()
+        codes = (probability > self.threshold).long()
         return class_columns(self.target.classes, codes, torch.stack([1 - probability, probability], dim=1))
 
     def metrics(self) -> dict[str, Metric]:
         """Accuracy, precision, recall and F1 at the threshold, and the area under the ROC curve."""
         from torchmetrics import classification as metrics
 
+        from lightlab.heads.auroc import BinaryAUROC
+
         options: dict[str, Any] = {"threshold": self.threshold, "validate_args": False}
         return {
             "accuracy": metrics.BinaryAccuracy(**options),
-            "auroc": metrics.BinaryAUROC(validate_args=False),
+            "auroc": BinaryAUROC(validate_args=False),
             "f1": metrics.BinaryF1Score(**options),
             "precision": metrics.BinaryPrecision(**options),
             "recall": metrics.BinaryRecall(**options),

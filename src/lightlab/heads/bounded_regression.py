@@ -78,7 +78,8 @@ class BoundedRegressionHead(Head):
 
     def activate(self, logits: Tensor) -> Tensor:
         """Numbers in the target's own units, (batch, quantities)."""
-        return self.low + (self.high - self.low) * logits.sigmoid()
+        # Rounding may lead past a bound.
+        return (self.low + (self.high - self.low) * logits.sigmoid()).clamp(self.low, self.high)
 
     def decode(self, logits: Tensor) -> dict[str, list[Any]]:
         """The numbers."""

@@ -26,13 +26,13 @@ class MultilabelHead(Head):
         target: a column for each label.
         label_smoothing: how far targets are moved from 0 and 1 towards a half, as a share.
         class_weight: ``balanced`` for the rows with a label to weigh as much as those without it, label by label.
-        threshold: from which probability on a label is predicted.
+        threshold: above which probability a label is predicted.
 
     Example:
         >>> head = MultilabelHead(4, TargetSpec(("cat", "dog"), counts=(30, 70), rows=100))
         >>> head.loss(torch.zeros(1, 2), torch.tensor([[0.0, 1.0]]))
         tensor([0.6931])
-        >>> head.decode(torch.tensor([[-1.0, 0.0]]))["prediction_dog"]
+        >>> head.decode(torch.tensor([[-1.0, 1.0]]))["prediction_dog"]
         [1]
     """
 
@@ -51,7 +51,7 @@ class MultilabelHead(Head):
         self.label_smoothing = label_smoothing
         self.threshold = threshold
         positive = torch.tensor(target.counts, dtype=torch.float32)
-        balanced = (target.rows - positive) / positive.clamp(min=1)
+        balanced = (target.rows - positive).clamp(min=1) / positive.clamp(min=1)
         self.register_buffer("positive_weight", balanced if class_weight else torch.ones_like(positive))
 
     def loss(self, logits: Tensor, target: Tensor) -> Tensor:
@@ -70,7 +70,7 @@ class MultilabelHead(Head):
         probabilities = self.activate(logits)
         columns: dict[str, list[Any]] = {}
         for name, values in zip(self.target.columns, probabilities.T, strict=True):
-            columns[f"prediction_{name}"] = (values >= self.threshold).long().tolist()
+            columns[f"prediction_{name}"] = (values > self.threshold).long().tolist()
             columns[f"probability_{name}"] = values.tolist()
         return columns
 
@@ -78,12 +78,14 @@ class MultilabelHead(Head):
         """Accuracy and F1 of each label and averaged over them, and the averaged area under the ROC curve."""
         from torchmetrics import classification as metrics
 
+        from lightlab.heads.auroc import MultilabelAUROC
+
         count = len(self.target.columns)
         options: dict[str, Any] = {"threshold": self.threshold, "validate_args": False}
         return {
             "accuracy": metrics.MultilabelAccuracy(count, average="macro", **options),
             "f1_macro": metrics.MultilabelF1Score(count, average="macro", **options),
-            "auroc_macro": metrics.MultilabelAUROC(count, average="macro", validate_args=False),
+            "auroc_macro": MultilabelAUROC(count, average="none", validate_args=False),
             "accuracy_": metrics.MultilabelAccuracy(count, average="none", **options),
             "f1_": metrics.MultilabelF1Score(count, average="none", **options),
         }

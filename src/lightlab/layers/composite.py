@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any, Literal, Protocol, cast
 
 import torch
@@ -128,8 +129,8 @@ def conv_block(
     conv = _CONVS[rank](
         filters, kernel_size, stride, padding, use_bias=not batch_norm, init=init, l1=l1, l2=l2, input_shape=input_shape
     )
-    with torch.no_grad():
-        shape = tuple(conv(torch.zeros(1, *input_shape)).shape[1:])
+    probe = copy.deepcopy(conv).to("meta")
+    shape = tuple(probe(torch.empty(1, *input_shape, device="meta")).shape[1:])
     modules = [conv]
     if batch_norm:
         modules.append(make_batch_norm(input_shape=shape))

@@ -28,12 +28,13 @@ class _Recurrent(nn.Module):
         return cast("Tensor", hidden[-directions:].transpose(0, 1).flatten(1))
 
 
+def _check_dropout(dropout: float, num_layers: int) -> None:
+    if dropout and num_layers == 1:
+        raise ValueError(f"dropout is between layers: it takes num_layers of 2 or more. Received: dropout {dropout}.")
+
+
 def _recurrent(cell: nn.RNNBase, return_sequences: bool, init: Initializer, l1: float, l2: float) -> nn.Module:
     """Set up a cell as Keras does: orthogonal recurrent kernels, zero biases, and one for an LSTM's forget gate."""
-    if cell.dropout and cell.num_layers == 1:
-        raise ValueError(
-            f"dropout is between layers: num_layers is at least 2 with it. Received: dropout {cell.dropout}."
-        )
     gates = 4 if isinstance(cell, nn.LSTM) else 3
     kernels = [name for name, _ in cell.named_parameters() if name.startswith("weight_ih")]
     for name, weight in cell.named_parameters():
@@ -79,11 +80,15 @@ def lstm(
 
     Input shape: (batch, time, features). Output shape: (batch, units), or (batch, time, units).
 
+    Raises:
+        ValueError: dropout with a single layer.
+
     Example:
         >>> import torch
         >>> tuple(lstm(8, input_shape=(20, 3))(torch.zeros(2, 20, 3)).shape)
         (2, 8)
     """
+    _check_dropout(dropout, num_layers)
     cell = nn.LSTM(input_shape[-1], units, num_layers, batch_first=True, dropout=dropout, bidirectional=bidirectional)
     return _recurrent(cell, return_sequences, init, l1, l2)
 
@@ -116,10 +121,14 @@ def gru(
 
     Input shape: (batch, time, features). Output shape: (batch, units), or (batch, time, units).
 
+    Raises:
+        ValueError: dropout with a single layer.
+
     Example:
         >>> import torch
         >>> tuple(gru(8, return_sequences=True, input_shape=(20, 3))(torch.zeros(2, 20, 3)).shape)
         (2, 20, 8)
     """
+    _check_dropout(dropout, num_layers)
     cell = nn.GRU(input_shape[-1], units, num_layers, batch_first=True, dropout=dropout, bidirectional=bidirectional)
     return _recurrent(cell, return_sequences, init, l1, l2)

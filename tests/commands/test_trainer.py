@@ -1,0 +1,355 @@
+"""The Trainer's verbs from end to end: real files, real training, and what is left behind."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from lightlab.checkpoint import digests, read_checkpoint, write_checkpoint
+from lightlab.cli import main
+from lightlab.module import Model
+
+CONFIG = """\
+seed_everything: 1
+data:
+  class_path: BundledData
+  init_args: {name: wine, batch_size: 16}
+model:
+  problem: multiclass
+  layers:
+    - dense: {units: 8, activation: relu, l2: 1.0e-3}
+  optimizer: {class_path: AdamW, init_args: {lr: 1.0e-2}}
+early_stopping: {patience: 3}
+trainer: {max_epochs: 4, accelerator: cpu}
+"""
+
+
+@pytest.fixture
+def config():
+    """A config in the test's folder."""
+    Path("wine.yaml").write_text(CONFIG)
+    return "wine.yaml"
+
+
+@pytest.fixture
+def run(config):
+    """A finished run of it."""
+    assert main(["fit", "--config", config]) == 0
+    return Path("runs/wine/version_0")
+
+
+def figures(run):
+    """Return a run's metrics.json."""
+    return json.loads((run / "metrics.json").read_text())
+
+
+def failing(arguments, capsys, code=2):
+    """Make a call that fails, and return what it says."""
+    assert main(arguments) == code
+    error = capsys.readouterr().err
+    assert "Traceback" not in error
+    return error
+
+
+def test_run_folder(run):
+    """A run leaves its config, environment, metrics, checkpoints and events, and nothing else."""
+    names = {path.name for path in run.iterdir() if not path.name.startswith("events.out")}
+    assert names == {"config.yaml", "environment.json", "metrics.json", "checkpoints", "hparams.yaml"}
+    assert {path.name for path in (run / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    environment = json.loads((run / "environment.json").read_text())
+    assert environment["packages"]["torch"] == torch.__version__.split("+")[0]
+    assert {"python", "platform", "gpus", "git_commit"} <= environment.keys()
+
+
+def test_metrics_json(run):
+    """The figures are those of the best weights, and the digests those of their file."""
+    outcome = figures(run)
+    assert outcome.keys() == {
+        "validation",
+        "test",
+        "best_epoch",
+        "epochs",
+        "seconds",
+        "checkpoint",
+        "sha256",
+        "md5",
+    }
+    best = read_checkpoint(outcome["checkpoint"])
+    assert {name: outcome[name] for name in ("sha256", "md5")} == digests(outcome["checkpoint"])
+    assert outcome["best_epoch"] == best["epoch"] + 1 <= outcome["epochs"] == 4
+    names = {"loss", "accuracy", "f1_macro"}
+    assert outcome["validation"].keys() == {f"val/{name}" for name in names}
+    assert outcome["test"].keys() == {f"test/{name}" for name in names}
+
+
+def test_fit_ends_with_a_table(config, capsys):
+    """The table has epochs, metrics of both splits, checkpoint, digests and the line for TensorBoard."""
+    assert main(["fit", "--config", config]) == 0
+    out = capsys.readouterr().out
+    outcome = figures(Path("runs/wine/version_0"))
+    assert "wine: multiclass, rows 124 train, 27 val, 27 test, inputs (13), 139 parameters, on CPU" in out
+    assert f"epochs      4 (best: {outcome['best_epoch']}) in" in out
+    accuracy = f"accuracy    {outcome['validation']['val/accuracy']:.4f}        {outcome['test']['test/accuracy']:.4f}"
+    assert accuracy in out
+    assert (
+        f"checkpoint  runs/wine/version_0/checkpoints/best.ckpt\nsha256      {outcome['sha256']}\nmd5         " in out
+    )
+    assert "tensorboard --logdir runs/wine/version_0" in out
+    assert "epoch 4/4  train/loss" in out
+
+
+def test_nothing_but_our_own_lines(config, capfd):
+    """Lightning's tips and notes stay unsaid: standard error is empty."""
+    assert main(["fit", "--config", config]) == 0
+    captured = capfd.readouterr()
+    assert captured.err == ""
+    assert "Tip" not in captured.out
+
+
+def test_tensorboard_has_the_curves(run):
+    """Loss and metrics of both splits for each epoch, the penalty, the learning rate, and hyperparameters with results."""
+    scalars, plugins = {}, set()
+    for file in run.glob("events.out*"):
+        events = EventAccumulator(str(file))
+        events.Reload()
+        scalars |= {name: len(events.Scalars(name)) for name in events.Tags()["scalars"]}
+        plugins |= set(events.summary_metadata)
+    names = [f"{split}/{name}" for split in ("train", "val") for name in ("loss", "accuracy", "f1_macro")]
+    assert {name: scalars[name] for name in [*names, "train/penalty", "lr-AdamW"]} == dict.fromkeys(
+        [*names, "train/penalty", "lr-AdamW"], 4
+    )
+    assert {"hparam/val/loss", "hparam/test/accuracy"} <= scalars.keys()
+    assert "_hparams_/experiment" in plugins
+    assert "hp_metric" not in scalars
+
+
+def test_same_config_same_figures(run):
+    """The run's own config repeats it to the bit, in a folder of its own."""
+    assert main(["fit", "--config", str(run / "config.yaml")]) == 0
+    first, again = figures(run), figures(run.with_name("version_1"))
+    assert first["validation"] == again["validation"]
+    assert first["test"] == again["test"]
+
+
+def test_test_and_validate_take_the_best_weights_of_the_latest_run(run, config, capsys):
+    """Without a checkpoint the latest run's best one is taken, and gives the figures that fit gave."""
+    outcome = figures(run)
+    for verb, split, prefix in (("test", "test", "test"), ("validate", "validation", "val")):
+        capsys.readouterr()
+        assert main([verb, "--config", config]) == 0
+        out = capsys.readouterr().out
+        assert f"weights: {run}/checkpoints/best.ckpt" in out
+        assert f"loss      {outcome[split][f'{prefix}/loss']:.4f}" in out
+
+
+@pytest.mark.parametrize("verb", ["test", "validate", "predict"])
+def test_never_random_weights(verb, config, capsys):
+    """Without a run there is an error, and no folder is left."""
+    error = failing([verb, "--config", config], capsys)
+    assert "never uses random weights" in error
+    assert "runs/wine" in error
+    assert not Path("runs").exists()
+
+
+def test_predict(run, config, capsys):
+    """Predictions have the rows' ids, the class and a probability for each class name, as CSV and Parquet."""
+    assert main(["predict", "--config", config, "--output", "out/p.csv"]) == 0
+    assert main(["predict", "--config", str(run / "config.yaml"), "--output", "p.parquet"]) == 0
+    table = pd.read_csv("out/p.csv")
+    probabilities = [f"probability_class_{index}" for index in range(3)]
+    assert list(table.columns) == ["id", "prediction", *probabilities]
+    assert len(table) == 27
+    np.testing.assert_allclose(table[probabilities].sum(axis=1), 1, atol=1e-5)
+    assert (table[probabilities].to_numpy().argmax(1) == table.prediction.str[-1].astype(int)).all()
+    pd.testing.assert_frame_equal(table, pd.read_parquet("p.parquet"))
+    assert "p.txt" in failing(["predict", "--config", config, "--output", "p.txt"], capsys)
+
+
+def test_a_checkpoint_needs_nothing_beside_it(run):
+    """With the checkpoint alone, moved elsewhere, rows of a file are predicted as the model does."""
+    checkpoint = (run / "checkpoints" / "best.ckpt").rename("alone.ckpt")
+    model = Model.load(checkpoint)
+    rows = np.random.default_rng(0).normal(10, 5, (4, 13)).round(3)
+    pd.DataFrame(rows, columns=model.data_spec.input.columns).to_csv("new.csv", index=False)
+    arguments = ["--ckpt_path", "alone.ckpt", "--data", "TableData", "--data.predict_path", "new.csv"]
+    assert main(["predict", *arguments]) == 0
+    expected = model.predict(torch.tensor(rows, dtype=torch.float32))
+    table = pd.read_csv("predictions.csv")
+    assert table.prediction.tolist() == expected["prediction"]
+    np.testing.assert_allclose(table["probability_class_1"], expected["probability_class_1"], atol=1e-6)
+
+
+def test_command_line_beats_the_checkpoint():
+    """A threshold given on the command line decides, and not the one in the checkpoint; the rest is the checkpoint's."""
+    Path("c.yaml").write_text(CONFIG.replace("wine", "breast_cancer").replace("multiclass", "binary"))
+    assert main(["fit", "--config", "c.yaml", "--model.head.threshold", "0.5"]) == 0
+    data = ["--data", "BundledData", "--data.name", "breast_cancer"]
+    arguments = ["--ckpt_path", "runs/c/version_0/checkpoints/best.ckpt", *data]
+    assert main(["predict", *arguments, "--output", "a.csv"]) == 0
+    assert main(["predict", *arguments, "--model.head.threshold", "0.999999", "--output", "b.csv"]) == 0
+    assert set(pd.read_csv("a.csv").prediction) == {"benign", "malignant"}
+    assert set(pd.read_csv("b.csv").prediction) == {"benign"}
+
+
+def test_resume(run, config):
+    """Training goes on from the last checkpoint in a new folder, and counts on."""
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    assert main(["fit", "--config", config, "--ckpt_path", "last", "--trainer.max_epochs", "6"]) == 0
+    assert figures(run.with_name("version_1"))["epochs"] == 6
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+    saved = yaml.safe_load((run.with_name("version_1") / "config.yaml").read_text())
+    assert "ckpt_path" not in saved
+
+
+def test_best_weights_and_not_the_last():
+    """With a learning rate that ruins the network after the first epochs, the best weights are still the ones used."""
+    schedule = "{class_path: StepLR, init_args: {step_size: 2, gamma: 1000.0}}"
+    text = CONFIG.replace("wine", "diabetes").replace("multiclass", "regression")
+    Path("c.yaml").write_text(text.replace("  optimizer:", f"  lr_scheduler: {schedule}\n  optimizer:"))
+    assert main(["fit", "--config", "c.yaml", "--early_stopping", "null"]) == 0
+    outcome = figures(Path("runs/c/version_0"))
+    assert outcome["best_epoch"] == 2
+    last = read_checkpoint("runs/c/version_0/checkpoints/last.ckpt")["metrics"]["val/loss"]
+    assert outcome["validation"]["val/loss"] < 1 < last
+    assert outcome["test"]["test/loss"] < last
+
+
+def test_early_stopping_stops(config):
+    """Training ends after as many epochs without progress as patience says."""
+    options = ["--model.optimizer.lr", "0.0", "--early_stopping.patience", "2", "--trainer.max_epochs", "50"]
+    assert main(["fit", "--config", config, *options]) == 0
+    assert figures(Path("runs/wine/version_0"))["epochs"] == 3
+
+
+def test_metric_to_watch_can_be_chosen(config):
+    """A metric of which more is better is watched the right way round."""
+    assert main(["fit", "--config", config, "--checkpoint.monitor", "val/accuracy"]) == 0
+    run = Path("runs/wine/version_0")
+    last = read_checkpoint(run / "checkpoints" / "last.ckpt")["metrics"]["val/accuracy"]
+    assert figures(run)["validation"]["val/accuracy"] >= last
+
+
+def test_without_validation_or_test_split(config):
+    """Without a validation split the training loss tells the best weights; without a test split nothing is tested."""
+    assert main(["fit", "--config", config, "--data.split", "[1, 0, 0]", "--early_stopping", "null"]) == 0
+    outcome = figures(Path("runs/wine/version_0"))
+    assert (outcome["validation"], outcome["test"]) == ({}, {})
+    assert main(["fit", "--config", config, "--trainer.max_steps", "2"]) == 0
+    outcome = figures(Path("runs/wine/version_1"))
+    assert Path(outcome["checkpoint"]).name in ("best.ckpt", "last.ckpt")
+
+
+def test_trainer_s_own_options(config):
+    """What the Trainer takes goes to the Trainer: no logger, another root, callbacks by class path, precision."""
+    callback = '[{"class_path": "lightning.pytorch.callbacks.GradientAccumulationScheduler", "init_args": {"scheduling": {"1": 2}}}]'
+    options = ["--trainer.logger", "false", "--trainer.default_root_dir", "elsewhere", "--trainer.callbacks", callback]
+    assert main(["fit", "--config", config, *options, "--trainer.gradient_clip_val", "0.5"]) == 0
+    run = Path("elsewhere/wine/version_0")
+    assert figures(run)["epochs"] == 4
+    assert not list(run.glob("events*"))
+    assert main(["fit", "--config", config, "--trainer.fast_dev_run", "true"]) == 0
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "message"),
+    [
+        (
+            ("units: 8", "unit: 8"),
+            [],
+            "wine.yaml:8: model.layers[0].dense.unit: dense has no parameter 'unit'. Did you mean units",
+        ),
+        (("- dense", "- conv2d"), [], "wine.yaml:8: model.layers[0].conv2d: conv2d needs 'filters'."),
+        (
+            ("units: 8", "units: '8'"),
+            [],
+            "wine.yaml:8: model.layers[0].dense.units: dense's units must be a valid integer. Received: '8'",
+        ),
+        (
+            ("AdamW", "AdamV"),
+            [],
+            "wine.yaml:9: model.optimizer.class_path: No optimizer is called 'AdamV'. Did you mean Adam",
+        ),
+        (
+            ("patience", "patient"),
+            [],
+            "wine.yaml:10: early_stopping.patient: early_stopping has no option 'patient'. Did you mean patience",
+        ),
+        (
+            ("max_epochs", "max_epoch"),
+            [],
+            "wine.yaml:11: trainer.max_epoch: trainer has no key 'max_epoch'. Did you mean max_epochs",
+        ),
+        (("model:", "modell:"), [], "wine.yaml:5: modell: A config has no section 'modell'. Did you mean model?"),
+        (
+            ("BundledData", "BundleData"),
+            [],
+            "wine.yaml:3: data.class_path: class_path names a data source. Received: BundleData. Did you mean BundledData",
+        ),
+        (("name: wine", "name: wein"), [], "wine.yaml:4: data.name: name must be one of 'digits'"),
+        (("name: wine", "nam: wine"), [], "wine.yaml:4: data.nam: BundledData has no option 'nam'. Did you mean name?"),
+        (("multiclass", "binary"), [], "Problem binary needs exactly two classes"),
+        (
+            ("", ""),
+            ["--trainer.max_epochs", "many"],
+            "command line: trainer.max_epochs: max_epochs must be int or null. Received: many.",
+        ),
+        (
+            ("", ""),
+            ["--trainer.max_epoch", "3"],
+            "command line: trainer.max_epoch: There is no option 'trainer.max_epoch'. Did you mean trainer.max_epochs",
+        ),
+        (("", ""), ["--data.batch_size", "0"], "command line: data.batch_size: batch_size is at least 1. Received: 0."),
+        (("", ""), ["--early_stopping.monitor", "val/acc"], "Received: val/acc. Did you mean val/accuracy"),
+        (("", ""), ["--data.split", "[0.8, 0, 0.2]"], "There is no validation split."),
+        (("", ""), ["--trainer.accelerator", "gpuu"], "trainer: Lightning's Trainer can't be made so"),
+        (("", ""), ["--ckpt_path", "missing.ckpt"], "There is none at missing.ckpt"),
+        (
+            ("", ""),
+            ["--model.layers", "[{conv2d: {filters: 2, kernel_size: 3}}]"],
+            "command line: model.layers[0].conv2d: conv2d needs rank 4",
+        ),
+    ],
+)
+def test_errors_say_where(change, options, message, config, capsys):
+    """A fault is answered with place, rule and the nearest right thing; no run folder is left."""
+    Path(config).write_text(CONFIG.replace(*change))
+    assert message in failing(["fit", "--config", config, *options], capsys)
+    assert not Path("runs").exists()
+
+
+def test_a_run_that_fails_before_its_first_step_leaves_nothing(config, capsys):
+    """An error that only the first batch shows takes the run folder away again."""
+    Path("failing.py").write_text(
+        "from torch import nn\nfrom lightlab import LAYERS\n\n"
+        "class Failing(nn.Module):\n    def forward(self, x):\n"
+        "        if x.device.type == 'meta':\n            return x\n        raise RuntimeError('not today')\n\n"
+        "@LAYERS.register('failing')\ndef failing():\n    return Failing()\n"
+    )
+    Path(config).write_text(CONFIG.replace("    - dense", "    - failing\n    - dense"))
+    assert "not today" in failing(["--plugin", "failing", "fit", "--config", config], capsys, code=1)
+    assert not Path("runs").exists()
+
+
+def test_root_that_can_t_be_written(config, capsys):
+    """A place where no run folder can be made is named before training."""
+    Path("file").touch()
+    error = failing(["fit", "--config", config, "--trainer.default_root_dir", "file"], capsys)
+    assert "A run needs a folder that it can write to. file/wine can't be" in error
+
+
+def test_checkpoint_that_is_none(run, config, capsys):
+    """A checkpoint with altered layers or of another program is refused by name."""
+    assert "shapes of this config's layers" in failing(
+        ["test", "--config", config, "--model.layers", "[{dense: 5}]"], capsys
+    )
+    checkpoint = read_checkpoint(run / "checkpoints" / "best.ckpt")
+    write_checkpoint({**checkpoint, "data_spec": {"problem": 3}}, "odd.ckpt")
+    assert "data_spec" in failing(["test", "--config", config, "--ckpt_path", "odd.ckpt"], capsys)
+    Path("no.ckpt").write_text("a,b")
+    assert "no.ckpt can't be read" in failing(["test", "--config", config, "--ckpt_path", "no.ckpt"], capsys)

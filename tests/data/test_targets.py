@@ -1,0 +1,108 @@
+"""Targets are inferred, learned from the train split, encoded and checked."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from lightlab.data.rows import Rows
+from lightlab.data.targets import check_encoded, encode_target, infer_problem, learn_target
+from lightlab.errors import TargetError
+from lightlab.problems import BINARY, BOUNDED_REGRESSION, MULTICLASS, MULTILABEL, REGRESSION
+
+
+def rows(first_line=2, **columns):
+    """Return rows of a file with these target columns."""
+    targets = pd.DataFrame(columns)
+    return Rows(torch.zeros(len(targets), 1), targets, np.arange(len(targets)), "file.csv", first_line=first_line)
+
+
+@pytest.mark.parametrize(
+    ("columns", "problem"),
+    [
+        ({"y": ["no", "yes"] * 5}, "binary"),
+        ({"y": [True, False] * 5}, "binary"),
+        ({"y": [0, 1] * 5}, "binary"),
+        ({"y": [0.0, 1.0] * 5}, "binary"),
+        ({"y": ["a", "b", "c"] * 5}, "multiclass"),
+        ({"y": list(range(20)) * 2}, "multiclass"),
+        ({"y": list(range(21)) * 2}, "regression"),
+        ({"y": [0.5, 1.0, 2.0]}, "regression"),
+        ({"a": [0, 1, 1], "b": [1, 1, 0]}, "multilabel"),
+        ({"a": [0, 1, 0], "b": [1, 0, 0], "c": [0, 0, 1]}, "multiclass"),
+        ({"a": [0, 1, 2], "b": [1, 1, 0]}, "regression"),
+    ],
+)
+def test_infer_problem(columns, problem):
+    """The problem follows from the kind of values, how many differ, and the number of columns."""
+    assert infer_problem(pd.DataFrame(columns))[0] == problem
+
+
+def test_classes_are_in_the_order_of_their_values():
+    """10 comes after 2, and whole floats are written as whole numbers."""
+    target = learn_target(rows(y=[10.0, 2.0, 2.0, 1.0]), MULTICLASS)
+    assert (target.classes, target.counts) == (("1", "2", "10"), (1, 2, 1))
+    assert encode_target(rows(y=[2, 10]), target, "class", MULTICLASS, "val").tolist() == [1, 2]
+
+
+def test_one_hot_targets():
+    """Columns of 0 and 1 with one 1 in each row are classes, named after the columns."""
+    given = rows(cat=[1, 0, 0], dog=[0, 1, 1])
+    target = learn_target(given, MULTICLASS)
+    assert target.classes == ("cat", "dog")
+    assert encode_target(given, target, "class", MULTICLASS, "train").tolist() == [0, 1, 1]
+
+
+def test_numbers_have_statistics():
+    """Mean and standard deviation are those of the columns; a constant one has scale 1."""
+    target = learn_target(rows(a=[1.0, 3.0], b=[5.0, 5.0]), REGRESSION)
+    assert (target.mean, target.std) == ((2.0, 5.0), (1.0, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("problem", "columns", "message"),
+    [
+        (
+            BINARY,
+            {"y": ["a", "b", "c"]},
+            r"exactly two classes.*'y' of file\.csv: 3 \('a', 'b', 'c'\)\. It looks like multiclass",
+        ),
+        (MULTICLASS, {"y": ["a", "a"]}, r"at least two classes.*1 \('a'\)"),
+        (REGRESSION, {"y": ["1", "two"]}, r"needs numbers.*'y': 'two' at file\.csv:3, and so in 1 of 2 rows"),
+        (REGRESSION, {"y": [1.0, np.inf]}, r"finite numbers.*'y': inf at file\.csv:3"),
+        (MULTICLASS, {"y": ["a", None, None]}, r"Missing in column 'y': 2 of 3 rows, first at file\.csv:3"),
+        (BINARY, {"a": [0, 1], "b": [1, 0]}, "one column of classes.*2 columns"),
+        (MULTICLASS, {"a": [0, 1], "b": [1, 1]}, "one 1 in each row.*It looks like multilabel"),
+    ],
+)
+def test_targets_that_do_not_fit(problem, columns, message):
+    """The rule, the column, the value and the place are said."""
+    with pytest.raises(TargetError, match=message):
+        learn_target(rows(**columns), problem)
+
+
+def test_class_that_the_train_split_lacks():
+    """A new class is an error with value, place and count."""
+    target = learn_target(rows(y=["a", "b"]), MULTICLASS)
+    with pytest.raises(
+        TargetError, match=r"of val .*'y', first at file\.csv:3: 'z' \(2 rows\), 'x' \(1 rows\).*has: 'a', 'b'"
+    ):
+        encode_target(rows(y=["a", "z", "z", "x"]), target, "class", MULTICLASS, "val")
+
+
+def test_check_encoded():
+    """A target that the head can't learn is named by column, value, place and count."""
+    given = rows(a=[0.5, 0.5, 0.5], b=[0.5, 2.0, 3.0])
+    target = learn_target(given, BOUNDED_REGRESSION)
+    encoded = encode_target(given, target, "numbers", BOUNDED_REGRESSION, "test")
+    check_encoded(given, encoded, torch.isfinite, "", "test")
+    with pytest.raises(
+        TargetError, match=r"The rule\. Received in column 'b' of test: 2\.0 at file\.csv:3, and so in 2 of 3 rows"
+    ):
+        check_encoded(given, encoded, lambda values: values <= 1, "The rule.", "test")
+
+
+def test_labels_are_counted():
+    """Rows with each label are counted in the train split."""
+    target = learn_target(rows(a=[0, 1, 1], b=[0, 0, 1]), MULTILABEL)
+    assert (target.columns, target.counts, target.rows) == (("a", "b"), (2, 1), 3)

@@ -1,0 +1,221 @@
+import numpy as np
+import pytest
+import torch
+from scipy.special import expit, softmax
+from sklearn import metrics as reference
+from torch import nn
+
+from lightlab import TargetSpec, metrics
+from lightlab.metrics import EpochMetrics
+from lightlab.registry import HEADS
+
+LETTERS = tuple("abcdefghijkl")
+SIZES = (7, 1, 32, 5)
+ROWS = sum(SIZES)
+TARGETS = {
+    "binary": TargetSpec(("y",), LETTERS[:2], (30, 70), rows=100),
+    "multiclass": TargetSpec(("y",), LETTERS, (5,) * 12, rows=60),
+    "multilabel": TargetSpec(LETTERS[:3], counts=(1, 5, 9), rows=10),
+    "regression": TargetSpec(LETTERS[:2], mean=(1.0, -100.0), std=(2.0, 50.0), rows=9),
+    "bounded_regression": TargetSpec(LETTERS[:2], rows=9),
+}
+for_each_problem = pytest.mark.parametrize("problem", TARGETS)
+
+
+def make(problem, **options):
+    """Return a head, logits and targets of 45 rows."""
+    torch.manual_seed(0)
+    head = HEADS.get(problem)(4, target=TARGETS[problem], **options)
+    logits = torch.randn(ROWS, head.linear.out_features) * 2
+    if problem in ("binary", "multiclass"):
+        targets = torch.randint(0, len(TARGETS[problem].classes) - (problem == "multiclass"), (ROWS,))  # l never occurs
+    elif problem == "multilabel":
+        targets = (torch.rand(ROWS, 3) < torch.tensor([0.2, 0.5, 0.9])).float()
+    else:
+        targets = torch.rand(ROWS, 2)
+    return head, logits, targets
+
+
+def epoch(head, logits, targets, sizes=SIZES):
+    """Return the figures of an epoch in batches of the given sizes."""
+    kept = EpochMetrics(head, head.target.columns)
+    for part, wanted in zip(logits.split(sizes), targets.split(sizes), strict=True):
+        kept.update(head.loss(part, wanted), part, wanted)
+    return {name: value.item() for name, value in kept.compute().items()}
+
+
+def expected(problem, head, logits, targets):
+    """Return the same figures, by scikit-learn."""
+    truth, scores = targets.numpy(), logits.double().numpy()
+    values = {"loss": head.loss(logits, targets).double().mean().item()}
+    if problem == "binary":
+        probability = expit(scores.ravel())
+        predicted = probability > head.threshold
+        values |= {
+            "accuracy": reference.accuracy_score(truth, predicted),
+            "auroc": reference.roc_auc_score(truth, probability),
+            "f1": reference.f1_score(truth, predicted),
+            "precision": reference.precision_score(truth, predicted),
+            "recall": reference.recall_score(truth, predicted),
+        }
+    elif problem == "multiclass":
+        values |= {
+            "accuracy": reference.accuracy_score(truth, scores.argmax(1)),
+            "f1_macro": reference.f1_score(truth, scores.argmax(1), average="macro"),
+            "top5_accuracy": reference.top_k_accuracy_score(truth, softmax(scores, 1), k=5, labels=range(12)),
+        }
+    elif problem == "multilabel":
+        probability = expit(scores)
+        predicted = probability > head.threshold
+        each_f1 = reference.f1_score(truth, predicted, average=None)
+        values |= {
+            "accuracy": (predicted == truth).mean(),
+            "f1_macro": each_f1.mean(),
+            "auroc_macro": reference.roc_auc_score(truth, probability, average="macro"),
+            **{f"accuracy_{name}": (predicted == truth)[:, index].mean() for index, name in enumerate("abc")},
+            **{f"f1_{name}": each_f1[index] for index, name in enumerate("abc")},
+        }
+    else:
+        numbers = head.activate(logits).double().numpy()
+        values |= {
+            "mse": reference.mean_squared_error(truth, numbers),
+            "rmse": reference.mean_squared_error(truth.ravel(), numbers.ravel()) ** 0.5,
+            "mae": reference.mean_absolute_error(truth, numbers),
+            "r2": reference.r2_score(truth, numbers),
+        }
+    return values
+
+
+@for_each_problem
+@pytest.mark.parametrize("flush_rows", [65_536, 10, 1])
+def test_equals_scikit_learn(problem, flush_rows, monkeypatch):
+    """Over batches of uneven sizes, kept whole or passed on in between, all figures are scikit-learn's of all rows."""
+    monkeypatch.setattr(metrics, "FLUSH_ROWS", flush_rows)
+    case = make(problem)
+    values = epoch(*case)
+    wanted = expected(problem, *case)
+    assert list(values) == list(wanted)
+    assert values == pytest.approx(wanted, rel=1e-4)
+
+
+@pytest.mark.parametrize("problem", ["binary", "multilabel"])
+def test_threshold(problem):
+    """Metrics of predicted classes are taken at the head's threshold."""
+    case = make(problem, threshold=0.8)
+    assert epoch(*case) == pytest.approx(expected(problem, *case), rel=1e-4)
+    assert epoch(*case) != pytest.approx(epoch(*make(problem)), rel=1e-4)
+
+
+@for_each_problem
+def test_starts_anew(problem):
+    """Computing leaves nothing behind, and neither does reset."""
+    head, logits, targets = make(problem)
+    kept = EpochMetrics(head, head.target.columns)
+    first = []
+    for _ in range(2):
+        kept.update(head.loss(logits, targets), logits, targets)
+        first.append({name: value.item() for name, value in kept.compute().items()})
+    assert first[0] == first[1] == pytest.approx(epoch(head, logits, targets), rel=1e-5)
+    kept.update(head.loss(logits * 9, targets), logits * 9, targets)
+    kept.reset()
+    kept.update(head.loss(logits, targets), logits, targets)
+    assert {name: value.item() for name, value in kept.compute().items()} == first[0]
+
+
+@for_each_problem
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+def test_logits_that_are_not_finite(problem, value):
+    """One such logit makes every metric NaN, whatever it would seem to be; the epoch after is clean again."""
+    head, logits, targets = make(problem)
+    broken = logits.clone()
+    broken[20, 0] = value
+    values = epoch(head, broken, targets)
+    values.pop("loss")
+    assert np.isnan(list(values.values())).all()
+    kept = EpochMetrics(head, head.target.columns)
+    for part in (broken, logits):
+        kept.update(head.loss(part, targets), part, targets)
+        values = kept.compute()
+    assert all(torch.isfinite(value) for value in values.values())
+
+
+@for_each_problem
+def test_empty_epoch(problem):
+    """Of no rows there is nothing to say: every figure is there, and is NaN."""
+    head, logits, targets = make(problem)
+    values = EpochMetrics(head, head.target.columns).compute()
+    assert list(values) == list(epoch(head, logits, targets))
+    assert all(torch.isnan(value) and value.shape == () for value in values.values())
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_one_class_has_no_roc_curve(label):
+    """Where only one class occurs the area under the curve is NaN, as scikit-learn has it, and not 0."""
+    head, logits, targets = make("binary")
+    values = epoch(head, logits, torch.full_like(targets, label))
+    assert np.isnan(values.pop("auroc"))
+    assert np.isfinite(list(values.values())).all()
+
+
+def test_labels_without_roc_curve():
+    """The averaged area is over the labels that have one; NaN where none has."""
+    head, logits, targets = make("multilabel")
+    targets[:, 1] = 0
+    probability = expit(logits.double().numpy())
+    wanted = np.mean([reference.roc_auc_score(targets[:, index], probability[:, index]) for index in (0, 2)])
+    assert epoch(head, logits, targets)["auroc_macro"] == pytest.approx(wanted, rel=1e-4)
+    assert np.isnan(epoch(head, logits, torch.ones_like(targets))["auroc_macro"])
+
+
+def test_one_row_has_no_r2():
+    """R² of a single row is NaN; the errors are what they are."""
+    head, logits, targets = make("regression")
+    values = epoch(head, logits[:1], targets[:1], (1,))
+    assert np.isnan(values.pop("r2"))
+    assert np.isfinite(list(values.values())).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.int64])
+def test_one_hot_targets(dtype):
+    """Targets of one column a class, or of shares, count as the class that they hold most of."""
+    head, logits, targets = make("multiclass")
+    one_hot = torch.eye(12)[targets]
+    assert epoch(head, logits, one_hot.to(dtype)) == pytest.approx(epoch(head, logits, targets), rel=1e-5)
+    shares = one_hot * 0.7 + 0.3 / 12
+    accuracy = epoch(head, logits, targets)["accuracy"]
+    assert epoch(head, logits, shares)["accuracy"] == pytest.approx(accuracy)
+
+
+def test_half_precision():
+    """Logits of half precision are measured in full."""
+    head, logits, targets = make("regression")
+    values = epoch(head, logits.bfloat16(), targets)
+    assert values == pytest.approx(expected("regression", head, logits.bfloat16().float(), targets), rel=1e-2)
+    assert values["mse"] == pytest.approx(epoch(head, logits.bfloat16().float(), targets)["mse"], rel=1e-5)
+
+
+def test_nothing_of_the_graph_is_kept():
+    """What is kept holds no gradients, and the head's own parameters stay its own."""
+    head, _, targets = make("regression")
+    kept = EpochMetrics(head, head.target.columns)
+    logits = head(torch.randn(ROWS, 4))
+    kept.update(head.loss(logits, targets), logits, targets)
+    assert not any(value.requires_grad for value in kept.compute().values())
+    assert list(kept.parameters()) == []
+    assert kept.state_dict() == {}
+
+
+def test_modes():
+    """Errors are to fall, scores to rise; the loss comes first."""
+    modes = {problem: EpochMetrics(make(problem)[0], TARGETS[problem].columns).modes() for problem in TARGETS}
+    assert modes["regression"] == {"loss": "min", "mse": "min", "rmse": "min", "mae": "min", "r2": "max"}
+    assert set(modes["binary"].values()) == {"min", "max"}
+    assert [name for name, mode in modes["multilabel"].items() if mode == "min"] == ["loss"]
+    assert list(modes["multilabel"])[-6:] == [f"{kind}_{name}" for kind in ("accuracy", "f1") for name in "abc"]
+
+
+def test_moves_with_its_module():
+    """As part of a model it moves with it: what all processes sum stands on the device of the model."""
+    head, *_ = make("binary")
+    assert EpochMetrics(head, ("y",)).to("meta").place.device.type == "meta"
+    assert isinstance(EpochMetrics(head, ("y",)), nn.Module)
