@@ -84,8 +84,8 @@ def test_large_inputs_cost_nothing():
             ["global_avg_pool"],
             (8,),
             "layers[0]",
-            "global_avg_pool needs rank 3 (batch, channels, length) or rank 4 (batch, channels, height, width) or rank 5 "
-            "(batch, channels, depth, height, width). Received: (batch, 8) after the input.",
+            "global_avg_pool needs rank 3 (batch, channels, length) or rank 4 (batch, channels, height, width) or "
+            "rank 5 (batch, channels, depth, height, width). Received: (batch, 8) after the input.",
         ),
         (
             [{"dense": 5}, {"nn.Linear": {"in_features": 4, "out_features": 2}}],
@@ -164,6 +164,7 @@ def test_output_shape_of_a_module():
         ("log_softmax", "regression", "layers[1]"),
         ({"nn.Softmax": {"dim": 1}}, "multiclass", "layers[1].nn.Softmax"),
         ("nn.LogSoftmax", "multiclass", "layers[1]"),
+        ({"mlp": {"units": [9, 3], "activation": "sigmoid"}}, "multilabel", "layers[1].mlp.activation"),
     ],
 )
 def test_last_layer_does_not_do_the_heads_work(last, problem, place):
@@ -172,8 +173,19 @@ def test_last_layer_does_not_do_the_heads_work(last, problem, place):
     with pytest.raises(ConfigError) as caught:
         check_last_layer(specs, 3, PROBLEMS.get(problem))
     message = str(caught.value)
-    assert message.startswith(f"{place}: The head is not written: problem {problem} adds it ({PROBLEMS.get(problem).output})")
+    assert message.startswith(
+        f"{place}: The head is not written: problem {problem} adds it ({PROBLEMS.get(problem).output})"
+    )
     assert "Leave this layer out" in message
+
+
+@pytest.mark.parametrize("last", ["sigmoid", "nn.Sigmoid"])
+def test_sigmoid_as_a_layer_of_its_own(last):
+    """A sigmoid after a layer of as many units as the head has is the same habit, written in two lines."""
+    specs = parse_layers([{"dense": 9}, {"dense": 3}, last], ("layers",))
+    with pytest.raises(ConfigError, match=rf"layers\[2\]: The head is not written: .* Received: {last} at the end"):
+        check_last_layer(specs, 3, PROBLEMS.get("multilabel"))
+    check_last_layer(specs, 4, PROBLEMS.get("multilabel"))
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,8 @@ def test_debug_shows_the_traceback(capsys):
 def test_unforeseen_errors(capsys):
     """An error that is not ours is said in a line, with the way to its traceback, and exit code 1."""
     Path("broken_source.py").write_text(
-        "from lightlab import Data\nclass Broken(Data):\n    def load(self, stage):\n        raise ZeroDivisionError('oops')\n"
+        "from lightlab import Data\n"
+        "class Broken(Data):\n    def load(self, stage):\n        raise ZeroDivisionError('oops')\n"
     )
     Path("c.yaml").write_text("data: {class_path: Broken}\nmodel: {layers: []}\n")
     assert main(["--plugin", "broken_source", "fit", "--config", "c.yaml"]) == 1

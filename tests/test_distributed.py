@@ -8,6 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+# One after the other: two pairs of processes that look for a free port at once may find the same.
+pytestmark = pytest.mark.xdist_group("distributed")
+
 PROGRAM = Path(sys.executable).with_name("lightlab")
 TWO = ["--trainer.accelerator", "cpu", "--trainer.devices", "2", "--trainer.strategy", "ddp"]
 CONFIG = """\

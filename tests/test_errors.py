@@ -70,4 +70,6 @@ def test_tree():
             above[depth] = getattr(errors, name)
             drawn.add(name)
             assert above[depth].__base__ is above[depth - 1], name
-    assert drawn == {name for name, item in vars(errors).items() if isinstance(item, type) and issubclass(item, Exception)}
+    assert drawn == {
+        name for name, item in vars(errors).items() if isinstance(item, type) and issubclass(item, Exception)
+    }

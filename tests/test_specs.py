@@ -26,7 +26,12 @@ def faults(config):
         ({"relu": {}}, "relu", ("relu",), {}),
         ({"dense": 5}, "dense", ("dense",), {"units": 5}),
         ({"dense": {"units": 5, "l2": 0.1}}, "dense", ("dense",), {"units": 5, "l2": 0.1}),
-        ({"dense": {"units": 5, "activation": {"elu": 2}}}, "dense", ("dense",), {"units": 5, "activation": {"elu": 2}}),
+        (
+            {"dense": {"units": 5, "activation": {"elu": 2}}},
+            "dense",
+            ("dense",),
+            {"units": 5, "activation": {"elu": 2}},
+        ),
         ({"max_pool2d": [2, 3]}, "max_pool2d", ("max_pool2d",), {"pool_size": [2, 3]}),
         ({"residual": ["relu"]}, "residual", ("residual",), {"layers": ["relu"]}),
         ({"nn.GELU": {"approximate": "tanh"}}, "nn.GELU", ("nn.GELU",), {"approximate": "tanh"}),
@@ -120,7 +125,11 @@ def test_type_and_range(parameter, value, rule):
 @pytest.mark.parametrize(
     ("config", "place", "message"),
     [
-        ({"dense": {"unit": 3, "units": 3}}, ".unit", "dense has no parameter 'unit'. Did you mean units or init? It takes u"),
+        (
+            {"dense": {"unit": 3, "units": 3}},
+            ".unit",
+            "dense has no parameter 'unit'. Did you mean units or init? It takes u",
+        ),
         ({"dense": {"units": 3, "zzz": 3}}, ".zzz", "dense has no parameter 'zzz'. It takes units, activation, "),
         ({"dense": {"units": 3, "input_shape": [1]}}, ".input_shape", "dense has no parameter 'input_shape'."),
         ({"repeat": {"times": 1, "layers": [], "build": 1}}, ".build", "repeat has no parameter 'build'."),
@@ -128,10 +137,18 @@ def test_type_and_range(parameter, value, rule):
         ({"flatten": 3}, "", "flatten takes no parameters. Received: 3."),
         ({"dense": {}}, "", "dense needs 'units'."),
         ({"dense": None}, "", "dense needs 'units'."),
-        ({"dense": {"units": 3, "l2": datetime.date(2024, 1, 1)}}, "", "dense takes plain values: numbers, text, lists and"),
+        (
+            {"dense": {"units": 3, "l2": datetime.date(2024, 1, 1)}},
+            "",
+            "dense takes plain values: numbers, text, lists and",
+        ),
         ({"dense": object}, "", "dense takes plain values"),
         ({"parallel": {"branches": 3, "merge": object}}, "", "parallel takes plain values"),
-        ({"nn.TransformerEncoder": {"encoder_layer": 3, "num_layers": 1}}, ".encoder_layer", "nn.TransformerEncoder's e"),
+        (
+            {"nn.TransformerEncoder": {"encoder_layer": 3, "num_layers": 1}},
+            ".encoder_layer",
+            "nn.TransformerEncoder's e",
+        ),
     ],
 )
 def test_one_fault(config, place, message):
@@ -193,7 +210,9 @@ def test_find_layer():
         find_layer("GELU")
 
 
-def describe(name: str, size: int, ratio: float = 0.5, *rest: int, flag: bool = False, note=None, **others: str) -> None:
+def describe(
+    name: str, size: int, ratio: float = 0.5, *rest: int, flag: bool = False, note=None, **others: str
+) -> None:
     """Have parameters of every sort."""
 
 

@@ -129,9 +129,10 @@ def check_last_layer(specs: tuple[LayerSpec, ...], outputs: int, problem: Proble
         return
     last = specs[-1]
     name = activation_name(last.parameters.get("activation")) or last.name
+    units = next((spec.parameters["units"] for spec in reversed(specs) if "units" in spec.parameters), None)
     key = (*last.key, "activation") if "activation" in last.parameters else last.key
     if name in {"softmax", "log_softmax", "nn.Softmax", "nn.LogSoftmax"} or (
-        name == "sigmoid" and last.parameters.get("units") == outputs
+        name in {"sigmoid", "nn.Sigmoid"} and (units[-1:] if isinstance(units, list) else [units]) == [outputs]
     ):
         raise ConfigError.at(
             key,

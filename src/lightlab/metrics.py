@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import torch
+from lightning.fabric.utilities import move_data_to_device
 from torch import Tensor, distributed, nn
 from torchmetrics import Metric
 
@@ -30,6 +31,8 @@ class EpochMetrics(nn.Module):
     def __init__(self, head: Head, columns: Sequence[str]) -> None:
         super().__init__()
         self.metrics = nn.ModuleDict(cast("dict[str, nn.Module]", head.metrics()))
+        for metric in self._each().values():
+            metric.distributed_available_fn = _never  # processes are brought together by `_gather`
         self.columns = tuple(columns)
         self._activate = head.activate
         self._of_classes = bool(head.target.classes)
@@ -70,6 +73,7 @@ class EpochMetrics(nn.Module):
         would seem to be.
         """
         self._flush()
+        self._gather()
         values = {name: self._compute_one(metric) for name, metric in self._each().items()}
         loss = float(torch.stack(self._losses).cpu().double().sum()) if self._losses else 0.0
         sums = torch.tensor([loss, self.rows, not self.finite], dtype=torch.float64)
@@ -111,11 +115,31 @@ class EpochMetrics(nn.Module):
             metric.update(scores, targets)
         self._logits, self._targets, self._waiting = [], [], 0
 
+    def _gather(self) -> None:
+        """Give every process the states of all.
+
+        torchmetrics' own way takes the types of states from a process's rows, and breaks where it has none.
+        """
+        if not (distributed.is_available() and distributed.is_initialized()):
+            return
+        own = {name: metric.metric_state for name, metric in self._each().items()} if self.rows else {}
+        states: list[dict[str, Any]] = [{} for _ in range(distributed.get_world_size())]
+        distributed.all_gather_object(states, move_data_to_device(own, torch.device("cpu")))
+        for name, metric in self._each().items():
+            metric.reset()
+            for state in states:
+                if state:
+                    metric.merge_state(move_data_to_device(state[name], metric.device))
+
     def _compute_one(self, metric: Metric) -> Tensor:
         with warnings.catch_warnings():
-            # A process that had no rows still takes part in the sum over all of them; one class has no ROC curve.
+            # torchmetrics warns of states that were merged and not updated, and of one class, which has no ROC curve.
             warnings.simplefilter("ignore")
             try:
                 return cast("Tensor", metric.compute())
             except ValueError:  # too few rows, as for R² of one
                 return torch.tensor(torch.nan, device=metric.device)
+
+
+def _never() -> bool:
+    return False

@@ -192,10 +192,9 @@ class Model(LightningModule):
 
     def _evaluate(self, batch: Any, metrics: EpochMetrics) -> None:
         inputs, targets = batch[:2]
-        rows = len(inputs)
-        # With fewer rows than processes some have none; one made up, and cut off again, gives their metrics the form.
-        logits = self(inputs if rows else inputs.new_zeros(1, *inputs.shape[1:]))[:rows]
-        metrics.update(self.head.loss(logits, targets), logits, targets)
+        if len(inputs):  # with fewer rows than processes, some have none
+            logits = self(inputs)
+            metrics.update(self.head.loss(logits, targets), logits, targets)
 
     def predict_step(self, batch: Any, batch_idx: int) -> dict[str, list[Any]]:
         """Return the decoded predictions of a batch, and where its rows stand in their split."""

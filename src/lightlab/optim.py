@@ -11,7 +11,7 @@ from torch import nn, optim
 from torch.optim import lr_scheduler as schedules
 from torch.optim.lr_scheduler import LinearLR, LRScheduler, ReduceLROnPlateau, SequentialLR
 
-from lightlab.errors import ConfigError, Key, did_you_mean, sentences
+from lightlab.errors import ConfigError, Fault, Key, collect, did_you_mean, sentences
 from lightlab.specs import check_parameters
 
 Interval = Literal["step", "epoch"]
@@ -69,7 +69,8 @@ class SchedulerSpec:
     Attributes:
         name: in torch.optim.lr_scheduler; ``None`` for a constant rate (after the warm-up).
         arguments: what the config gives, checked.
-        interval: whether the schedule moves on after each step or each epoch.
+        interval: whether the schedule moves on after each step or each epoch; ReduceLROnPlateau always waits for the
+            epoch, whose metrics it needs.
         warmup: over how many of these the rate first rises, linearly.
         monitor: what ReduceLROnPlateau watches; ``None`` for what the problem watches.
     """
@@ -105,7 +106,7 @@ class SchedulerSpec:
             raise ConfigError.at(("model", "lr_scheduler"), f"{self.name} can't be built: {cause}") from cause
         entry: dict[str, Any] = {"scheduler": main, "interval": self.interval}
         if isinstance(main, ReduceLROnPlateau):
-            entry["monitor"] = self.monitor or monitor
+            entry |= {"interval": "epoch", "monitor": self.monitor or monitor}
             return [{"scheduler": rise, "interval": self.interval}, entry] if rise else [entry]
         if rise:
             entry["scheduler"] = SequentialLR(optimizer, [rise, main], milestones=[self.warmup])
@@ -145,22 +146,28 @@ def parse_scheduler(config: Any, key: Key) -> SchedulerSpec:
     if isinstance(config, Mapping):
         options = {name: config[name] for name in ("interval", "warmup", "monitor") if name in config}
         config = {name: value for name, value in config.items() if name not in options}
-    check_parameters(_scheduler_options, options, key, name="lr_scheduler")
-    name, arguments = _class_and_arguments(config, key) if config else (None, {})
-    if name is not None:
-        _check_name(name, SCHEDULERS, "learning-rate scheduler", "torch.optim.lr_scheduler", (*key, "class_path"))
-        arguments = check_parameters(
-            SCHEDULERS[name],
-            arguments,
-            (*key, "init_args"),
-            name=name,
-            hidden=("optimizer",),
-            optional=FROM_LENGTH.values(),
-        )
-    elif not options.get("warmup"):
-        raise ConfigError.at(key, "lr_scheduler has a class_path, or warmup: N, or both. Received neither.")
+    faults: list[Fault] = []
+    with collect(faults):
+        check_parameters(_scheduler_options, options, key, name="lr_scheduler")
+    name, arguments = None, {}
+    with collect(faults):
+        if config:
+            name, arguments = _scheduler_and_arguments(config, key)
+        elif not options.get("warmup"):
+            raise ConfigError.at(key, "lr_scheduler has a class_path, or warmup: N, or both. Received neither.")
+    if faults:
+        raise ConfigError(faults)
     interval: Interval = options.get("interval") or ("step" if name in PER_STEP else "epoch")
     return SchedulerSpec(name, arguments, interval, options.get("warmup", 0), options.get("monitor"))
+
+
+def _scheduler_and_arguments(config: Any, key: Key) -> tuple[str, dict[str, Any]]:
+    name, arguments = _class_and_arguments(config, key)
+    _check_name(name, SCHEDULERS, "learning-rate scheduler", "torch.optim.lr_scheduler", (*key, "class_path"))
+    place, optional = (*key, "init_args"), FROM_LENGTH.values()
+    return name, check_parameters(
+        SCHEDULERS[name], arguments, place, name=name, hidden=("optimizer",), optional=optional
+    )
 
 
 def _scheduler_options(

@@ -254,7 +254,7 @@ class LightlabCLI(LightningCLI):
             callbacks.append(early_stopping.build(logged, watched))
         kept = watched if validated else watched.replace("val/", "train/")
         if options.get("enable_checkpointing") is not False and not options.get("fast_dev_run"):
-            callbacks.append(checkpoint.build(logged, kept))
+            callbacks += checkpoint.build(logged, kept)
         if options.get("enable_progress_bar") is not False:
             callbacks.append(Progress(kept))
         tensorboard = options.get("logger") in (None, True)
@@ -325,7 +325,7 @@ class LightlabCLI(LightningCLI):
         if callback.best_model_path:
             return Path(callback.best_model_path)
         last = Path(callback.dirpath) / LAST
-        self.trainer.save_checkpoint(last)
+        self.trainer.save_checkpoint(last)  # in mid-epoch there is none yet
         _say(f"{callback.monitor} was never logged: the last weights stand in for the best.")
         return last
 

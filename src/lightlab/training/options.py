@@ -69,8 +69,8 @@ class CheckpointOptions:
     mode: Mode | None = None
     every_n_epochs: int = 1
 
-    def build(self, logged: Mapping[str, Mode], default: str) -> ModelCheckpoint:
-        """Return the callback.
+    def build(self, logged: Mapping[str, Mode], default: str) -> list[ModelCheckpoint]:
+        """Return the callbacks, that for the best weights first.
 
         Args:
             logged: the metrics that training logs, and whether less or more of each is better.
@@ -80,16 +80,17 @@ class CheckpointOptions:
             ConfigError: the metric will not be logged.
         """
         monitor, mode = resolve_monitor(self.monitor or default, self.mode, logged, "checkpoint")
-        return ModelCheckpoint(
+        best = ModelCheckpoint(
             filename="best",
             monitor=monitor,
             mode=mode,
-            save_top_k=1,
-            save_last=True,
             every_n_epochs=self.every_n_epochs,
             enable_version_counter=False,
             save_on_train_epoch_end=monitor.startswith("train/"),
         )
+        # Not save_last: that writes only when the best does, and would be no place to resume from.
+        last = ModelCheckpoint(filename="last", enable_version_counter=False, save_on_train_epoch_end=True)
+        return [best, last]
 
 
 def resolve_monitor(monitor: str, mode: Mode | None, logged: Mapping[str, Mode], section: str) -> tuple[str, Mode]:

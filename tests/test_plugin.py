@@ -1,0 +1,203 @@
+"""Plugins as people have them: installed by pip, or a module in the working directory; lightlab in a process of its own."""
+
+import json
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import lightlab
+
+EXAMPLE = Path(__file__).parent.parent / "examples" / "lightlab-counts"
+CALL = "import sys; from lightlab.cli import main; sys.exit(main())"
+CONFIG = """
+data: {class_path: TableData, init_args: {path: visits.csv, target: visits, batch_size: 32}}
+model:
+  problem: counts
+  layers: [feature_gate, {dense: {units: 8, activation: squareplus}}]
+  optimizer: {class_path: AdamW, init_args: {lr: 0.05}}
+trainer: {max_epochs: 12, accelerator: cpu, logger: false}
+"""
+
+
+def run(python, *arguments, folder, code=0):
+    """Run Python in a folder, and return what it said, after a look at its exit code."""
+    call = [str(python), *map(str, arguments)]
+    finished = subprocess.run(call, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+    assert finished.returncode == code, finished.stdout + finished.stderr
+    return finished
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory):
+    """Return a function that makes a virtual environment: all that this one has, and packages, installed by pip."""
+
+    def make(*packages):
+        folder = tmp_path_factory.mktemp("environment")
+        venv.create(folder, symlinks=True)
+        paths = {"base": str(folder), "platbase": str(folder)}
+        own = Path(sysconfig.get_path("purelib", "venv", vars=paths))
+        # `site.addsitedir`, and not a plain path, so that what is installed here as editable is found there, too.
+        here = {sysconfig.get_path(kind) for kind in ("purelib", "platlib")}
+        lines = [f"import site; site.addsitedir({path!r})" for path in sorted(here)]
+        (own / "outer.pth").write_text("\n".join(lines) + "\n")
+        python = Path(sysconfig.get_path("scripts", "venv", vars=paths)) / Path(sys.executable).name
+        options = ["--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check", "--quiet"]
+        run(python, "-m", "pip", "install", *options, *packages, folder=folder)
+        return python
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def python(environment):
+    """Return the Python of an environment with the example."""
+    return environment(EXAMPLE)
+
+
+@pytest.fixture
+def visits(tmp_path):
+    """Write a config, and a table in which one column of two says how often something happens."""
+    generator = np.random.default_rng(0)
+    inputs = generator.normal(size=(400, 2))
+    counts = generator.poisson(np.exp(1 + inputs[:, 0]))
+    pd.DataFrame({"signal": inputs[:, 0], "noise": inputs[:, 1], "visits": counts}).to_csv("visits.csv", index=False)
+    Path("visits.yaml").write_text(CONFIG)
+    return tmp_path
+
+
+def package(folder, name, source):
+    """Write a package with one module, offered as a plugin."""
+    folder.mkdir()
+    text = (EXAMPLE / "pyproject.toml").read_text().replace("lightlab-counts", name).replace('readme = "README.md"', "")
+    module = name.replace("-", "_")
+    (folder / "pyproject.toml").write_text(text.replace("lightlab_counts", module).replace("counts =", f"{module} ="))
+    (folder / f"{module}.py").write_text(source)
+    return folder
+
+
+def test_installed_plugin_is_registered(python, tmp_path):
+    """Layer, activation, problem and head are there under the module's name, and check what a config gives them."""
+    program = """
+import json
+import lightlab
+from lightlab import ACTIVATIONS, HEADS, LAYERS, PROBLEMS, ConfigError, build_network
+found = {"home": lightlab.__file__}
+parts = [(LAYERS, "feature_gate"), (LAYERS, "squareplus"), (ACTIVATIONS, "squareplus"), (PROBLEMS, "counts"), (HEADS, "counts")]
+found["providers"] = [registry.entry(name).provider for registry, name in parts]
+network, found["shape"] = build_network(["feature_gate", {"dense": {"units": 3, "activation": {"squareplus": 1}}}], (5,))
+found["weights"] = sum(parameter.numel() for parameter in network.parameters())
+try:
+    build_network([{"feature_gait": 1}, {"feature_gate": "1"}, {"squareplus": -1}], (5,))
+except ConfigError as error:
+    found["faults"] = str(error).splitlines()
+print(json.dumps(found))
+"""
+    found = json.loads(run(python, "-c", program, folder=tmp_path).stdout)
+    assert found["home"] == lightlab.__file__
+    assert found["providers"] == ["lightlab_counts"] * 5
+    assert found["shape"] == [3]
+    assert found["weights"] == 5 + 18
+    assert [fault.split(". Rec")[0].split(". They")[0] for fault in found["faults"]] == [
+        "layers[0].feature_gait: No layer is called 'feature_gait'. Did you mean feature_gate?",
+        "layers[1].feature_gate.init: feature_gate's init must be a valid number",
+        "layers[2].squareplus.b: squareplus's b must be greater than or equal to 0",
+    ]
+
+
+def test_installed_plugin_trains_and_predicts(python, visits):
+    """A model of its problem learns from a table, better than the mean does, and predicts expected counts."""
+    run(python, "-c", CALL, "fit", "--config", "visits.yaml", folder=visits)
+    (results,) = Path("runs").rglob("metrics.json")
+    figures = results.read_text()
+    for name in ("val/loss", "val/mae", "val/poisson_deviance", "test/loss", "test/mae", "test/poisson_deviance"):
+        assert f'"{name}"' in figures or f'"{name.split("/")[1]}"' in figures
+    run(python, "-c", CALL, "predict", "--config", "visits.yaml", "--output", "predicted.csv", folder=visits)
+    predicted = pd.read_csv("predicted.csv")
+    table = pd.read_csv("visits.csv").loc[predicted["id"]].reset_index(drop=True)
+    errors = (predicted["prediction"] - np.exp(1 + table["signal"])).abs().mean()
+    assert (predicted["prediction"] > 0).all()
+    assert errors < 0.5 * (table["visits"].mean() - np.exp(1 + table["signal"])).abs().mean()
+
+
+def test_targets_that_are_no_counts(python, visits):
+    """The head's own rule is held against the table before anything is trained."""
+    table = pd.read_csv("visits.csv").astype({"visits": float})
+    table.loc[17, "visits"] = 2.5
+    table.to_csv("visits.csv", index=False)
+    finished = run(python, "-c", CALL, "fit", "--config", "visits.yaml", folder=visits, code=2)
+    assert "Counts are whole numbers from 0 on." in finished.stderr
+    assert "2.5 at visits.csv:19" in finished.stderr
+    assert not Path("runs").exists()
+
+
+def test_broken_plugin_is_reported_and_nothing_else_breaks(environment, visits):
+    """One whose import fails is named with its package and cause; another plugin's model trains beside it."""
+    broken = package(
+        visits / "broken", "broken-dreams", "import lightlab\nraise ImportError('libdream.so is missing')\n"
+    )
+    python = environment(EXAMPLE, broken)
+    finished = run(python, "-c", CALL, "fit", "--config", "visits.yaml", folder=visits)
+    report = (
+        "lightlab: warning: The plugin 'broken_dreams' (of broken-dreams) can't be imported from broken_dreams: "
+        "ImportError: libdream.so is missing."
+    )
+    assert finished.stderr.count(report) == 1
+    assert list(Path("runs").rglob("metrics.json"))
+
+
+MODULE = """
+from torch import nn
+from lightlab import LAYERS
+
+@LAYERS.register("double")
+def double() -> nn.Module:
+    class Double(nn.Module):
+        def forward(self, inputs):
+            return 2 * inputs
+    return Double()
+"""
+
+
+@pytest.mark.parametrize("spelling", [["--plugin", "my_layers"], ["--plugin=my_layers"]])
+def test_module_in_the_working_directory(visits, spelling):
+    """--plugin imports a module from where one works; without it the layer is not known."""
+    Path("my_layers.py").write_text(MODULE)
+    config = CONFIG.replace("counts", "regression").replace("[feature_gate, {dense", "[double, {dense")
+    Path("visits.yaml").write_text(config.replace("squareplus", "relu").replace("max_epochs: 12", "max_epochs: 1"))
+    call = ["-c", CALL, "fit", "--config", "visits.yaml"]
+    if spelling[0] == "--plugin":
+        run(sys.executable, *call, *spelling, folder=visits)
+        assert list(Path("runs").rglob("metrics.json"))
+    else:
+        run(sys.executable, "-c", CALL, *spelling, *call[2:], "--trainer.fast_dev_run", "true", folder=visits)
+        finished = run(sys.executable, *call, folder=visits, code=2)
+        assert "visits.yaml:5: model.layers[0]: No layer is called 'double'." in finished.stderr
+
+
+@pytest.mark.parametrize(
+    ("source", "cause"),
+    [
+        ("raise RuntimeError('no licence')\n", "RuntimeError: no licence."),
+        ("import module_that_is_not_there\n", "ModuleNotFoundError: No module named 'module_that_is_not_there'."),
+        (None, "ModuleNotFoundError: No module named 'my_layers'."),
+        (
+            MODULE.replace("double", "dense"),
+            "RegistryError: A layer's name is registered once. 'dense' is already provid",
+        ),
+    ],
+)
+def test_module_that_fails(tmp_path, source, cause):
+    """A module named by --plugin that can't be imported ends the call: one line with the name and cause, exit code 2."""
+    if source is not None:
+        Path("my_layers.py").write_text(source)
+    finished = run(sys.executable, "-c", CALL, "fit", "--plugin", "my_layers", folder=tmp_path, code=2)
+    rule = "lightlab: error: --plugin takes the name of a module that can be imported from here. Received: my_layers: "
+    assert finished.stderr.startswith(rule + cause)
+    assert finished.stderr.count("\n") == 1
+    assert finished.stdout == ""
