@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -67,11 +67,6 @@ class Sources:
                 self.values = merge(self.values, _construct(node, file))
         if faults:
             raise ConfigError(faults)
-
-    def keys(self) -> Iterable[Key]:
-        """Return the key of every value in the files, of mappings and lists too."""
-        for _, lines in self._lines:
-            yield from lines
 
     def locate(self, key: Key) -> str:
         """Return where a key, or what is nearest above it, was given; empty where it was not."""

@@ -69,6 +69,17 @@ def test_predicting_needs_neither_target_nor_training_file(houses):
     assert (batch.inputs.shape, batch.targets) == ((4, 3), None)
 
 
+def test_rows_to_predict_are_read_when_they_are_asked_for(houses):
+    """The same object trains without the rows to predict, and gives them, and only them, to predict."""
+    data = TableData("houses.csv", "price", predict_path="new.csv")
+    data.setup("fit")
+    spec = data.connect("regression")
+    houses.drop(columns="price")[:4].to_csv("new.csv", index=False)
+    data.setup("predict")
+    data.connect("regression", spec)
+    assert {split: len(rows) for split, rows in data.rows.items()} == {"predict": 4}
+
+
 def test_byte_order_mark(houses):
     """A file with a byte order mark, as spreadsheets write it, is the same file."""
     Path("bom.csv").write_bytes(b"\xef\xbb\xbf" + Path("houses.csv").read_bytes())

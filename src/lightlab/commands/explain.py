@@ -6,7 +6,8 @@ import inspect
 import re
 import sys
 from argparse import ArgumentError
-from collections.abc import Iterable
+from collections.abc import Mapping
+from typing import Any
 
 from jsonargparse import ArgumentParser
 
@@ -14,23 +15,42 @@ from lightlab.commands.verbs import VERBS
 from lightlab.data import Data
 from lightlab.errors import ConfigError, Fault, Key, did_you_mean, sentences
 
+#: The sections that have keys of their own.
+SECTIONS = ("data", "model", "trainer", "early_stopping", "checkpoint")
 
-def find_unknown_keys(parser: ArgumentParser, keys: Iterable[Key]) -> list[Fault]:
-    """Return a fault for each key of the first two levels that a config can't have."""
+
+def find_faults(parser: ArgumentParser, config: Mapping[str, Any]) -> list[Fault]:
+    """Return a fault for each section, and each key of a section, that a config can't have.
+
+    Args:
+        parser: knows what it can have.
+        config: what the config files say together.
+    """
     defaults = parser.get_defaults().as_dict()
-    faults: dict[Key, Fault] = {}
-    for key in keys:
-        section = str(key[0])
+    sections = [section for section in defaults if section != "config"]
+    known = {section: list(defaults[section]) for section in ("model", "trainer")}
+    known["data"] = ["class_path", "init_args"]
+    faults: list[Fault] = []
+    for section, value in config.items():
         if section in VERBS:
             text = f"A config has no section for a verb: what stands below '{section}' belongs at the top level."
-            faults.setdefault((section,), Fault((section,), text))
-        elif section not in defaults:
-            near = did_you_mean(section, defaults) or f"There are: {', '.join(defaults)}."
-            faults.setdefault((section,), Fault((section,), sentences(f"A config has no section {section!r}.", near)))
-        elif len(key) > 1 and section in ("trainer", "model") and key[1] not in defaults[section]:
-            near = did_you_mean(key[1], defaults[section])
-            faults.setdefault(key[:2], Fault(key[:2], sentences(f"{section} has no key {str(key[1])!r}.", near)))
-    return list(faults.values())
+            faults.append(Fault((section,), text))
+        elif section not in sections:
+            near = did_you_mean(section, sections) or f"There are: {', '.join(sections)}."
+            faults.append(Fault((section,), sentences(f"A config has no section {section!r}.", near)))
+        elif section in SECTIONS and not isinstance(value, Mapping):
+            may_be_null = value is None and section == "early_stopping"
+            may_be_name = isinstance(value, str) and section == "data"
+            if not (may_be_null or may_be_name):
+                text = f"{section} is a section: 'key: value' lines below it. Received: {value!r}."
+                faults.append(Fault((section,), text))
+        elif section in known:
+            faults += [
+                Fault((section, key), sentences(f"{section} has no key {key!r}.", did_you_mean(key, known[section])))
+                for key in value
+                if key not in known[section]
+            ]
+    return faults
 
 
 def explain_argument_error(error: ArgumentError, parser: ArgumentParser) -> ConfigError:
@@ -82,7 +102,8 @@ def _explain_value(key: Key, text: str) -> ConfigError:
         return ConfigError.at(key, f"{key[-1]} must be one of {choices[1]}. Received: {value}.")
     if expected := re.findall(r"Expected an? (.+?)(?:\. Got value: .*)?$", text, re.MULTILINE):
         kinds = dict.fromkeys(map(_plain_type, expected))
-        return ConfigError.at(key, f"{key[-1]} must be {' or '.join(kinds)}. Received: {value}.")
+        received_text = f"Received: {value}." if value else ""
+        return ConfigError.at(key, sentences(f"{key[-1]} must be {' or '.join(kinds)}.", received_text))
     return ConfigError.at(key, " ".join(text.split()))
 
 

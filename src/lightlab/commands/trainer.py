@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from argparse import ArgumentError
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 
 from lightlab.checkpoint import SafeCheckpointIO, digests, read_checkpoint
-from lightlab.commands.explain import explain_argument_error, find_unknown_keys
+from lightlab.commands.explain import explain_argument_error, find_faults
 from lightlab.commands.quiet import silence
 from lightlab.config import Sources, merge
 from lightlab.data import Data
@@ -44,12 +45,14 @@ class Call:
     Attributes:
         verb: fit, validate, test or predict.
         arguments: what follows it.
+        values: what the config files say together.
     """
 
     verb: str
     arguments: list[str]
+    values: Mapping[str, Any]
 
-    def values(self, *options: str) -> list[str]:
+    def given(self, *options: str) -> list[str]:
         """Return the values given to an option, ``--option VALUE`` or ``--option=VALUE``."""
         pairs = zip(self.arguments, [*self.arguments[1:], ""], strict=True)
         return [
@@ -73,12 +76,12 @@ class Call:
     @property
     def configs(self) -> list[str]:
         """The config files, in order."""
-        return self.values(*CONFIG_OPTIONS)
+        return self.given(*CONFIG_OPTIONS)
 
     @property
     def checkpoint(self) -> str | None:
-        """What ``--ckpt_path`` gives: a file, ``best`` or ``last``."""
-        return next(reversed(self.values("--ckpt_path")), None)
+        """What ``ckpt_path`` is: a file, ``best`` or ``last``."""
+        return next(reversed(self.given("--ckpt_path")), self.values.get("ckpt_path"))
 
     @property
     def run(self) -> Path | None:
@@ -105,10 +108,9 @@ def run(verb: str, arguments: list[str]) -> None:
     silence()
     # An optimizer in a config is data that lightlab reads itself: nothing is made of it while parsing.
     set_parsing_settings(instantiate_subclass_spec_in_any=False)
-    call = Call(verb, arguments)
-    sources = Sources(call.configs, arguments)
+    sources = Sources(Call(verb, arguments, {}).configs, arguments)
     try:
-        LightlabCLI(call, sources)
+        LightlabCLI(Call(verb, arguments, sources.values), sources)
     except ConfigError as error:
         raise sources.located(error) from error
 
@@ -164,7 +166,7 @@ class LightlabCLI(LightningCLI):
             ConfigError: what was given is no config.
         """
         verb = self._parser(self.call.verb)
-        if unknown := find_unknown_keys(verb, self.sources.keys()):
+        if unknown := find_faults(verb, self.sources.values):
             raise ConfigError(unknown)
         # The checkpoint's own model comes below the configs, and these below the command line.
         stored = {"model": self.checkpoint["hyper_parameters"]} if self.checkpoint else {}
@@ -200,6 +202,7 @@ class LightlabCLI(LightningCLI):
         options = {**self._get(self.config_init, "trainer").as_dict(), **kwargs}
         self.root = Path(options["default_root_dir"])
         self.run_folder: RunFolder | None = None
+        self.best: ModelCheckpoint | None = None
         given = options.get("callbacks") or []
         callbacks = list(given) if isinstance(given, list | tuple) else [given]
         self.checkpoint_path = self._find_checkpoint()
@@ -254,7 +257,8 @@ class LightlabCLI(LightningCLI):
             callbacks.append(early_stopping.build(logged, watched))
         kept = watched if validated else watched.replace("val/", "train/")
         if options.get("enable_checkpointing") is not False and not options.get("fast_dev_run"):
-            callbacks += checkpoint.build(logged, kept)
+            self.best, last = checkpoint.build(logged, kept)
+            callbacks += [self.best, last]
         if options.get("enable_progress_bar") is not False:
             callbacks.append(Progress(kept))
         tensorboard = options.get("logger") in (None, True)
@@ -319,14 +323,14 @@ class LightlabCLI(LightningCLI):
 
     def _best_weights(self) -> Path | None:
         """Return the file with the best weights, or with the last where no validation told which are best."""
-        callback = self.trainer.checkpoint_callback
-        if not isinstance(callback, ModelCheckpoint) or callback.dirpath is None:
+        if self.best is None or self.best.dirpath is None:
+            _say("No weights were kept (trainer.enable_checkpointing is false): there is nothing to evaluate.")
             return None
-        if callback.best_model_path:
-            return Path(callback.best_model_path)
-        last = Path(callback.dirpath) / LAST
+        if self.best.best_model_path:
+            return Path(self.best.best_model_path)
+        last = Path(self.best.dirpath) / LAST
         self.trainer.save_checkpoint(last)  # in mid-epoch there is none yet
-        _say(f"{callback.monitor} was never logged: the last weights stand in for the best.")
+        _say(f"{self.best.monitor} was never logged: the last weights stand in for the best.")
         return last
 
     def _log_hyperparameters(self, metrics: dict[str, float]) -> None:

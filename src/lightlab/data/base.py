@@ -71,7 +71,7 @@ class Data(LightningDataModule):
 
     def setup(self, stage: str) -> None:
         """Load the rows, unless they are there already."""
-        if self._loaded is None or self._stage not in (stage, "fit"):
+        if self._loaded is None or (stage == "predict") != (self._stage == "predict"):
             self._loaded, self._stage = self.load(stage), stage
             self._tensors = {}
 

@@ -71,13 +71,14 @@ class TableData(Data):
             self.split = (train / (train + val), val / (train + val), 0.0)
 
     def load(self, stage: str) -> dict[str, Rows]:
-        """Return the rows of each file; to predict, of the file with the rows to predict alone, where there is one.
+        """Return the rows of each file; in the stage predict of ``predict_path`` alone, where there is one.
 
         Raises:
             DataError: a file that can't be read, or lacks a column that was named.
         """
-        alone = stage == "predict" and self.paths["predict"]
-        wanted = {"predict": self.paths["predict"]} if alone else self.paths
+        to_predict = {"predict": self.paths["predict"]} if self.paths["predict"] else {}
+        others = {split: path for split, path in self.paths.items() if split != "predict"}
+        wanted = to_predict or others if stage == "predict" else others
         tables = {split: read_csv(path) for split, path in wanted.items() if path}
         return {split: self._rows(split, self.paths[split] or "", table) for split, table in tables.items()}
 
