@@ -10,8 +10,8 @@ from lightlab.cli import main
 from lightlab.problems import PROBLEMS
 
 CONFIGS = Path(__file__).parent.parent / "configs"
+#: Overlays stand on other configs; tests/test_distributed.py runs them.
 WHOLE = sorted(path for path in CONFIGS.rglob("*.yaml") if "overlays" not in path.parts)
-OVERLAYS = sorted(path for path in CONFIGS.rglob("*.yaml") if "overlays" in path.parts)
 FEW = ["--trainer.max_epochs", "2", "--trainer.limit_train_batches", "3", "--trainer.accelerator", "cpu"]
 
 
@@ -42,14 +42,3 @@ def test_shipped_configs_cover_the_problems_and_kinds():
         "diabetes_mlp",
         "linnerud_mlp",
     } <= texts.keys()
-
-
-@pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda path: path.stem)
-def test_overlay_is_laid_over_a_config(overlay, capsys):
-    """An overlay changes what it says, and the run keeps the first config's name."""
-    base = CONFIGS / "iris_mlp.yaml"
-    arguments = ["--config", str(base), "--config", str(overlay), *FEW, "--trainer.devices", "1"]
-    assert main(["fit", *arguments]) == 0, capsys.readouterr().err
-    saved = yaml.safe_load(Path("runs/iris_mlp/version_0/config.yaml").read_text())
-    assert saved["trainer"]["strategy"] == yaml.safe_load(overlay.read_text())["trainer"]["strategy"]
-    assert saved["model"]["problem"] == "multiclass"

@@ -179,3 +179,12 @@ def test_every_problem_learns(problem):
     training.fit(model, data)
     figures = {name: float(value) for name, value in training.callback_metrics.items()}
     assert figures.get("val/r2", figures.get("val/accuracy")) > 0.85
+
+
+@pytest.mark.parametrize(("monitor", "mode"), [("val/accuracy", "max"), ("val/loss", "min"), (None, "min")])
+def test_plateau_watches_the_metric_the_right_way_round(fitted, monitor, mode):
+    """ReduceLROnPlateau takes more accuracy for progress, and less loss."""
+    model = Model(DENSE, "multiclass", lr_scheduler={"class_path": "ReduceLROnPlateau", "monitor": monitor})
+    model.build(fitted[0].data_spec)
+    _, (entry,) = model.configure_optimizers()
+    assert (entry["scheduler"].mode, entry["monitor"]) == (mode, monitor or "val/loss")

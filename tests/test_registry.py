@@ -89,14 +89,14 @@ def test_names_are_sorted(gadgets):
     assert gadgets.names() == ("a", "b", "c")
 
 
-def test_home_is_imported_when_first_asked(tmp_path, monkeypatch):
-    """The module that registers a kind's own parts is imported with the first question, and not before."""
+@pytest.mark.parametrize("use", [lambda late: late.names(), lambda late: late.add("thing", 1, provider="tests")])
+def test_home_is_imported_when_it_is_needed(tmp_path, monkeypatch, use):
+    """The module of a kind's own parts is imported with the first question or part, which it comes before."""
     Path("late_home.py").write_text("")
     monkeypatch.syspath_prepend(tmp_path)
     late = Registry("gadget", home="late_home")
-    late.add("thing", 1, provider="tests")
     assert "late_home" not in sys.modules
-    assert late.names() == ("thing",)
+    use(late)
     assert sys.modules.pop("late_home").__file__ == str(tmp_path / "late_home.py")
 
 

@@ -246,8 +246,9 @@ class Model(LightningModule):
         optimizer = self.optimizer_spec.build(self.parameters())
         if self.scheduler_spec is None:
             return optimizer
-        row = self.problem_row
-        return [optimizer], self.scheduler_spec.build(optimizer, self._training_length, row.monitor, row.mode)
+        watched = self.scheduler_spec.monitor or self.problem_row.monitor
+        mode = self.metric_modes().get(watched.split("/", 1)[-1], self.problem_row.mode)
+        return [optimizer], self.scheduler_spec.build(optimizer, self._training_length, watched, mode)
 
     def _training_length(self, interval: Interval) -> int:
         steps = self.trainer.estimated_stepping_batches

@@ -89,7 +89,7 @@ class SchedulerSpec:
         Args:
             optimizer: whose learning rate is set.
             length: returns how many steps or epochs the training has; called only where that is needed.
-            monitor: what the problem watches.
+            monitor: what ReduceLROnPlateau watches unless the config says.
             mode: whether less (``min``) or more (``max``) of it is better.
 
         Raises:
@@ -102,7 +102,7 @@ class SchedulerSpec:
         arguments = {**self._defaults(length, mode), **self.arguments}
         try:
             main: Any = SCHEDULERS[self.name](optimizer, **arguments)
-        except (TypeError, ValueError) as cause:
+        except (TypeError, ValueError, ArithmeticError) as cause:
             raise ConfigError.at(("model", "lr_scheduler"), f"{self.name} can't be built: {cause}") from cause
         entry: dict[str, Any] = {"scheduler": main, "interval": self.interval}
         if isinstance(main, ReduceLROnPlateau):
@@ -149,14 +149,15 @@ def parse_scheduler(config: Any, key: Key) -> SchedulerSpec:
     faults: list[Fault] = []
     with collect(faults):
         check_parameters(_scheduler_options, options, key, name="lr_scheduler")
-    name, arguments = None, {}
+    name: str | None = None
+    arguments: dict[str, Any] = {}
     with collect(faults):
         if config:
             name, arguments = _scheduler_and_arguments(config, key)
-        elif not options.get("warmup"):
-            raise ConfigError.at(key, "lr_scheduler has a class_path, or warmup: N, or both. Received neither.")
     if faults:
         raise ConfigError(faults)
+    if name is None and not options.get("warmup"):
+        raise ConfigError.at(key, "lr_scheduler has a class_path, or warmup: N, or both. Received neither.")
     interval: Interval = options.get("interval") or ("step" if name in PER_STEP else "epoch")
     return SchedulerSpec(name, arguments, interval, options.get("warmup", 0), options.get("monitor"))
 
@@ -178,7 +179,7 @@ def _scheduler_options(
 
 def _class_and_arguments(config: Any, key: Key) -> tuple[str, dict[str, Any]]:
     if isinstance(config, str):
-        return config, {}
+        return _short_name(config), {}
     if not isinstance(config, Mapping) or not isinstance(config.get("class_path"), str):
         raise ConfigError.at(key, f"{key[-1]} is a name, or has a class_path and init_args. Received: {config!r}.")
     given = config.get("init_args") or {}
@@ -186,7 +187,12 @@ def _class_and_arguments(config: Any, key: Key) -> tuple[str, dict[str, Any]]:
         raise ConfigError.at((*key, "init_args"), f"init_args are 'argument: value' pairs. Received: {given!r}.")
     # An argument beside class_path is how `--model.optimizer.lr 0.01` arrives; it wins.
     beside = {name: value for name, value in config.items() if name not in ("class_path", "init_args")}
-    return config["class_path"], {**given, **beside}
+    return _short_name(config["class_path"]), {**given, **beside}
+
+
+def _short_name(name: str) -> str:
+    """Return the name without the path that it has in torch."""
+    return name.removeprefix("torch.optim.").removeprefix("lr_scheduler.")
 
 
 def _check_name(name: str, known: Mapping[str, Any], what: str, home: str, key: Key) -> None:

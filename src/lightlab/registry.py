@@ -50,7 +50,7 @@ class Registry(Generic[T]):
     Args:
         kind: what the parts are, for messages: "layer".
         home: the module whose import registers lightlab's own parts. It is imported when a name is first asked
-            for, so that a registry can be had without them.
+            for or registered, so that a registry can be had without them, and no plugin comes before them.
     """
 
     def __init__(self, kind: str, home: str) -> None:
@@ -78,6 +78,7 @@ class Registry(Generic[T]):
                 f"A {self.kind}'s name has lower-case letters, digits and underscores, and starts with a letter. "
                 f"Received: {name!r} from {provider}."
             )
+        importlib.import_module(self._home)
         if name in self._entries:
             holder = self._entries[name].provider
             raise RegistryError(
