@@ -31,6 +31,8 @@ def make(problem, **options):
         targets = torch.randint(0, len(TARGETS[problem].classes) - (problem == "multiclass"), (ROWS,))  # l never occurs
     elif problem == "multilabel":
         targets = (torch.rand(ROWS, 3) < torch.tensor([0.2, 0.5, 0.9])).float()
+    elif problem == "regression":
+        targets = torch.randn(ROWS, 2) * torch.tensor(TARGETS[problem].std) + torch.tensor(TARGETS[problem].mean)
     else:
         targets = torch.rand(ROWS, 2)
     return head, logits, targets
@@ -72,8 +74,8 @@ def expected(problem, head, logits, targets):
             "accuracy": (predicted == truth).mean(),
             "f1_macro": each_f1.mean(),
             "auroc_macro": reference.roc_auc_score(truth, probability, average="macro"),
-            **{f"accuracy_{name}": (predicted == truth)[:, index].mean() for index, name in enumerate("abc")},
-            **{f"f1_{name}": each_f1[index] for index, name in enumerate("abc")},
+            **{f"accuracy/{name}": (predicted == truth)[:, index].mean() for index, name in enumerate("abc")},
+            **{f"f1/{name}": each_f1[index] for index, name in enumerate("abc")},
         }
     else:
         numbers = head.activate(logits).double().numpy()
@@ -211,7 +213,7 @@ def test_modes():
     assert modes["regression"] == {"loss": "min", "mse": "min", "rmse": "min", "mae": "min", "r2": "max"}
     assert set(modes["binary"].values()) == {"min", "max"}
     assert [name for name, mode in modes["multilabel"].items() if mode == "min"] == ["loss"]
-    assert list(modes["multilabel"])[-6:] == [f"{kind}_{name}" for kind in ("accuracy", "f1") for name in "abc"]
+    assert list(modes["multilabel"])[-6:] == [f"{kind}/{name}" for kind in ("accuracy", "f1") for name in "abc"]
 
 
 def test_moves_with_its_module():

@@ -129,7 +129,7 @@ def test_loader_of_one_s_own():
 
 def test_model_that_was_not_built():
     """Without data or a checkpoint there is no network, and this is said."""
-    with pytest.raises(DataError, match="fit it, load a checkpoint, or call build"):
+    with pytest.raises(DataError, match="from a checkpoint, or, for loaders"):
         Model(DENSE).metric_modes()
 
 

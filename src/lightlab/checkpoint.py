@@ -30,7 +30,9 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as cause:  # bytes that are no checkpoint make the unpickler stumble in any way
         reason = str(cause).split("\n")[0].split(". ")[0]
-        raise CheckpointError(f"{path} can't be read as a checkpoint: {reason}") from cause
+        raise CheckpointError(
+            f"{path} can't be read as a checkpoint: something else, or damaged ({type(cause).__name__}: {reason})."
+        ) from cause
     parts = ("state_dict", "hyper_parameters", "data_spec")
     missing = [part for part in parts if not isinstance(checkpoint, dict) or part not in checkpoint]
     if missing:

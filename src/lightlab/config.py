@@ -64,7 +64,7 @@ class Sources:
             elif found := _walk(node, (), lines, file):
                 faults += found
             else:
-                self.values = merge(self.values, _construct(node, file))
+                self.values = merge(self.values, spell_out(_construct(node, file)))
         if faults:
             raise ConfigError(faults)
 
@@ -103,6 +103,62 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
         both = isinstance(value, Mapping) and isinstance(merged.get(name), Mapping)
         merged[name] = merge(merged[name], value) if both else value
     return merged
+
+
+#: Keys whose value names a class, with its arguments in ``init_args``: a name alone is short for that.
+CLASSES = (("model", "optimizer"), ("model", "lr_scheduler"))
+#: What stands beside the class of a scheduler, and is no argument of it.
+BESIDE = frozenset({"class_path", "init_args", "interval", "warmup", "monitor"})
+
+
+def spell_out(config: dict[str, Any]) -> dict[str, Any]:
+    """Return a config in which classes that are given by name alone, or by arguments, have their long form.
+
+    >>> spell_out({"model": {"optimizer": "SGD", "lr_scheduler": {"T_max": 3, "warmup": 1}}})["model"]
+    {'optimizer': {'class_path': 'SGD'}, 'lr_scheduler': {'warmup': 1, 'init_args': {'T_max': 3}}}
+    """
+    for section, key in CLASSES:
+        given = config.get(section)
+        if not isinstance(given, Mapping) or key not in given:
+            continue
+        value = given[key]
+        if isinstance(value, str):
+            value = {"class_path": value}
+        elif isinstance(value, Mapping) and isinstance(value.get("init_args", {}), Mapping | None):
+            arguments = {name: part for name, part in value.items() if name not in BESIDE}
+            value = {name: part for name, part in value.items() if name in BESIDE}
+            if arguments:
+                value["init_args"] = {**(value.get("init_args") or {}), **arguments}
+        config = {**config, section: {**given, key: value}}
+    return config
+
+
+def take_classes(arguments: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+    """Take the options that set a class or its arguments from a command line.
+
+    Returns:
+        a config of what they set, to be laid over the files; and the other arguments.
+
+    Raises:
+        ConfigError: an option without a value.
+    """
+    config: dict[str, Any] = {}
+    rest: list[str] = []
+    given = iter(arguments)
+    for argument in given:
+        name, equals, text = argument.removeprefix("--").partition("=")
+        key = tuple(name.split("."))
+        if not argument.startswith("--") or key[:2] not in CLASSES:
+            rest.append(argument)
+            continue
+        value = text if equals else next(given, None)
+        if value is None:
+            raise ConfigError.at(key, f"--{name} takes a value. Received nothing.")
+        part: Any = yaml.load(value, Loader=Loader)
+        for name in reversed(key):
+            part = {name: part}
+        config = merge(config, spell_out(part))
+    return config, rest
 
 
 def _construct(node: yaml.Node, file: str) -> dict[str, Any]:

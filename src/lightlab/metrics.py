@@ -34,7 +34,7 @@ class EpochMetrics(nn.Module):
         for metric in self._each().values():
             metric.distributed_available_fn = _never  # processes are brought together by `_gather`
         self.columns = tuple(columns)
-        self._activate = head.activate
+        self._measured = head.measured
         self._of_classes = bool(head.target.classes)
         self.register_buffer("place", torch.empty(0), persistent=False)  # knows the device, rows or none
         self.reset()
@@ -88,6 +88,10 @@ class EpochMetrics(nn.Module):
         self.reset()
         return results
 
+    def losses_are_finite(self) -> bool:
+        """Return whether all losses that were kept are finite; the device is waited for."""
+        return not self._losses or bool(torch.isfinite(torch.stack(self._losses)).all())
+
     def modes(self) -> dict[str, Literal["min", "max"]]:
         """Return the name of each figure, and whether less or more of it is better."""
         modes: dict[str, Literal["min", "max"]] = {"loss": "min"}
@@ -96,8 +100,8 @@ class EpochMetrics(nn.Module):
         return modes
 
     def _names(self, name: str) -> list[str]:
-        """Return what a metric's values are called; one whose name ends in ``_`` has a value for each column."""
-        return [f"{name}{column}" for column in self.columns] if name.endswith("_") else [name]
+        """Return what a metric's values are called; one whose name ends in ``/`` has a value for each column."""
+        return [f"{name}{column}" for column in self.columns] if name.endswith("/") else [name]
 
     def _each(self) -> dict[str, Metric]:
         return cast("dict[str, Metric]", dict(self.metrics.items()))
@@ -107,7 +111,7 @@ class EpochMetrics(nn.Module):
             return
         logits, targets = torch.cat(self._logits), torch.cat(self._targets)
         with torch.no_grad():
-            scores = self._activate(logits.float())
+            scores, targets = self._measured(logits.float(), targets)
         if self._of_classes and targets.ndim == 2:  # a column a class, as one-hot targets are
             targets = targets.argmax(1)
         self.finite = self.finite and bool(torch.isfinite(logits).all())

@@ -7,13 +7,24 @@ from typing import Any, Literal, cast
 
 import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 
 from lightlab.batch import Batch
 from lightlab.build import build_layers, check_last_layer
 from lightlab.checkpoint import read_checkpoint
 from lightlab.data_spec import DataSpec
-from lightlab.errors import CheckpointError, ConfigError, DataError, Fault, Key, RegistryError, ShapeError, collect
+from lightlab.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    Fault,
+    Key,
+    RegistryError,
+    RunError,
+    ShapeError,
+    collect,
+)
 from lightlab.heads.base import Head
 from lightlab.layers.base import penalty
 from lightlab.metrics import EpochMetrics
@@ -113,7 +124,10 @@ class Model(LightningModule):
 
     def _built(self) -> DataSpec:
         if self.data_spec is None:
-            raise DataError("A model is built once its data is known: fit it, load a checkpoint, or call build().")
+            raise DataError(
+                "A model is built once its data is known: by a lightlab datamodule, from a checkpoint, or, for loaders "
+                "of one's own, by model.build(DataSpec(...))."
+            )
         return self.data_spec
 
     # Building
@@ -210,7 +224,7 @@ class Model(LightningModule):
         was_training = self.training
         self.eval()
         try:
-            return self.head.decode(self(inputs.to(self.device)))
+            return self.head.decode(self(inputs.to(self.device)).float())
         finally:
             self.train(was_training)
 
@@ -224,8 +238,19 @@ class Model(LightningModule):
             self.penalties.clear()
 
     def on_validation_epoch_start(self) -> None:
-        """Start anew: a sanity check may have left something."""
+        """Start anew, since a sanity check may have left something; and look at the training first.
+
+        Raises:
+            RunError: its loss is not finite. No weights of such an epoch are kept.
+        """
         self.val_metrics.reset()
+        if self.trainer.state.fn == TrainerFn.FITTING and not self.trainer.sanity_checking:
+            finite = self.train_metrics.losses_are_finite()
+            if not self.trainer.strategy.reduce_boolean_decision(finite, all=True):
+                raise RunError(
+                    f"The training loss is a finite number. In epoch {self.current_epoch + 1} it is not: try a smaller "
+                    "learning rate, trainer.gradient_clip_val, or look for extreme values in the data."
+                )
 
     def on_validation_epoch_end(self) -> None:
         """Log loss and metrics of the validation split."""
@@ -279,6 +304,7 @@ class Model(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what is known of the data, and the metrics at this point."""
         checkpoint["data_spec"] = self._built().to_dict()
+        checkpoint["max_epochs"] = self.trainer.max_epochs
         checkpoint["metrics"] = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -296,6 +322,7 @@ class Model(LightningModule):
         problem = self._built().problem
         if self.problem not in (None, problem):
             raise CheckpointError(f"A checkpoint is for one problem, here {problem}. Received: problem {self.problem}.")
+        self._check_same_data(DataSpec.from_dict(checkpoint["data_spec"]))
         own = {name: tuple(value.shape) for name, value in self.state_dict().items()}
         stored = {name: tuple(value.shape) for name, value in checkpoint["state_dict"].items()}
         if own != stored:
@@ -305,3 +332,22 @@ class Model(LightningModule):
                 f"A checkpoint's weights have the shapes of this config's layers. {len(differing)} differ, the first "
                 f"{first}: {stored.get(first, 'none')} in the checkpoint, {own.get(first, 'none')} here."
             )
+
+    def _check_same_data(self, stored: DataSpec) -> None:
+        """Refuse weights that were trained on other columns or classes, and take over what they were trained with.
+
+        Raises:
+            CheckpointError: the data is not what the checkpoint was trained on.
+        """
+        own = self._built()
+        for what, here, there in (
+            ("columns", own.input.columns, stored.input.columns),
+            ("categories", own.input.categories, stored.input.categories),
+            ("targets", own.target.columns, stored.target.columns),
+            ("classes", own.target.classes, stored.target.classes),
+        ):
+            if here != there:
+                raise CheckpointError(
+                    f"A checkpoint goes with the data that it was trained on. Its {what} are {there}, here: {here}."
+                )
+        self.data_spec = stored

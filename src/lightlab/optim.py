@@ -81,6 +81,12 @@ class SchedulerSpec:
     warmup: int
     monitor: str | None
 
+    @property
+    def follows_length(self) -> bool:
+        """Whether the schedule is as long as the training, since the config gives no other length."""
+        argument = FROM_LENGTH.get(self.name or "")
+        return argument is not None and not {"epochs", "steps_per_epoch", argument} & self.arguments.keys()
+
     def build(
         self, optimizer: optim.Optimizer, length: Callable[[Interval], int], monitor: str, mode: str
     ) -> list[dict[str, Any]]:
@@ -116,10 +122,9 @@ class SchedulerSpec:
         """Return the arguments that follow from the training's length, where the config leaves them out."""
         if self.name == "ReduceLROnPlateau":
             return {"mode": mode}
-        argument = FROM_LENGTH.get(self.name or "")
-        if argument is None or {"epochs", "steps_per_epoch", argument} & self.arguments.keys():
+        if not self.follows_length:
             return {}
-        return {argument: max(length(self.interval) - self.warmup, 1)}
+        return {FROM_LENGTH[self.name or ""]: max(length(self.interval) - self.warmup, 1)}
 
 
 def parse_optimizer(config: Any, key: Key) -> OptimizerSpec:

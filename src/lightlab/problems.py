@@ -79,7 +79,7 @@ MULTILABEL = register_problem(
         output="L logits, sigmoid",
         losses=("binary_cross_entropy",),
         decoded="0 or 1, and a probability, per label",
-        metrics=("accuracy", "f1_macro", "auroc_macro", "accuracy_<label>", "f1_<label>"),
+        metrics=("accuracy", "f1_macro", "auroc_macro", "accuracy/<label>", "f1/<label>"),
     )
 )
 REGRESSION = register_problem(

@@ -355,3 +355,101 @@ def test_checkpoint_that_is_none(run, config, capsys):
     assert "data_spec" in failing(["test", "--config", config, "--ckpt_path", "odd.ckpt"], capsys)
     Path("no.ckpt").write_text("a,b")
     assert "no.ckpt can't be read" in failing(["test", "--config", config, "--ckpt_path", "no.ckpt"], capsys)
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "name", "rate"),
+    [
+        ("SGD", ["--model.optimizer.lr", "0.5"], "SGD", 0.5),
+        ("SGD", ["--model.optimizer.init_args.lr=0.5", "--model.optimizer.momentum", "0.9"], "SGD", 0.5),
+        ("{class_path: AdamW, init_args: {lr: 0.5}}", ["--model.optimizer", "SGD"], "SGD", 0.001),
+        ("AdamW", ["--model.optimizer.class_path", "SGD", "--model.optimizer.lr", "0.5"], "SGD", 0.5),
+        ("{class_path: SGD, lr: 0.1}", ["--model.optimizer={lr: 0.5}"], "SGD", 0.5),
+    ],
+)
+def test_optimizer_from_config_and_command_line(text, options, name, rate, config):
+    """The class stays when an argument is changed, and its arguments go when the class is."""
+    Path(config).write_text(CONFIG.replace("{class_path: AdamW, init_args: {lr: 1.0e-2}}", text))
+    assert main(["fit", "--config", config, *options, "--trainer.max_epochs", "1"]) == 0
+    checkpoint = read_checkpoint("runs/wine/version_0/checkpoints/last.ckpt")
+    assert checkpoint["hyper_parameters"]["optimizer"]["class_path"] == name
+    assert checkpoint["optimizer_states"][0]["param_groups"][0]["lr"] == rate
+
+
+def test_resuming_keeps_the_best_weights(config):
+    """A resumed run that finds nothing better ends with the old run's best weights."""
+    assert main(["fit", "--config", config]) == 0
+    best = figures(Path("runs/wine/version_0"))
+    options = ["--model.optimizer.lr", "100.0", "--trainer.max_epochs", "6", "--early_stopping.patience", "50"]
+    assert main(["fit", "--config", config, "--ckpt_path", "last", *options]) == 0
+    resumed = figures(Path("runs/wine/version_1"))
+    assert resumed["validation"] == best["validation"]
+    assert (resumed["best_epoch"], resumed["epochs"]) == (best["best_epoch"], 6)
+    last = read_checkpoint("runs/wine/version_1/checkpoints/last.ckpt")
+    assert last["optimizer_states"][0]["param_groups"][0]["lr"] == 100.0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--trainer.max_epochs", "4"], "max_epochs counts the epochs before the checkpoint, too: 4. Received: 4."),
+        (["--model.optimizer", "SGD"], "goes on with the optimizer of its checkpoint"),
+        (["--model.lr_scheduler", "CosineAnnealingLR"], "goes on with the lr_scheduler of its checkpoint"),
+        (["--data.name", "iris", "--model.layers", "[{dense: 8}]"], "goes with the data that it was trained on"),
+    ],
+)
+def test_what_a_resumed_run_can_t_change(options, message, run, config, capsys):
+    """What does not go with the restored state is refused, and leaves no folder."""
+    arguments = ["fit", "--config", config, "--ckpt_path", "last", "--trainer.max_epochs", "9", *options]
+    assert message in failing(arguments, capsys)
+    assert [path.name for path in run.parent.iterdir()] == ["version_0"]
+
+
+def test_loss_that_is_not_finite(config, capsys):
+    """Training that diverges ends with an error, and keeps no weights of it."""
+    Path("c.yaml").write_text(CONFIG.replace("wine", "diabetes").replace("multiclass", "regression"))
+    options = ["--model.optimizer", "SGD", "--model.optimizer.lr", "1e30"]
+    assert "The training loss is a finite number. In epoch 1" in failing(
+        ["fit", "--config", "c.yaml", *options], capsys
+    )
+    assert not list(Path("runs").rglob("best.ckpt"))
+
+
+def test_no_step_no_run(config, capsys):
+    """A training of no steps is an error, and leaves nothing."""
+    assert "at least one step" in failing(["fit", "--config", config, "--trainer.max_epochs", "0"], capsys)
+    assert not Path("runs").exists()
+
+
+def test_no_rows_to_evaluate(config, capsys):
+    """A split that is not there can't be evaluated."""
+    assert main(["fit", "--config", config, "--data.split", "[0.8, 0.2, 0]"]) == 0
+    error = failing(["test", "--config", config, "--data.split", "[0.8, 0.2, 0]"], capsys)
+    assert "lightlab test needs a test split. The data has: train, val." in error
+
+
+def test_a_verb_alone(capsys):
+    """A verb without a config says what is needed."""
+    error = failing(["fit"], capsys)
+    assert "model.layers is needed" in error
+    assert "data is needed" in error
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (
+            "data: {class_path: BundledData, name: wine}",
+            "no key 'name'. What a data source takes stands below init_args",
+        ),
+        ("model: {num_classes: 3}", "model has no key 'num_classes'. It belongs nowhere: it follows from the data"),
+        ("model: {lr: 3}", "model has no key 'lr'. It belongs under model.optimizer"),
+        ("trainer: {batch_size: 3}", "trainer has no key 'batch_size'. It belongs under data.init_args"),
+        ("trainer: 3", "trainer is a section"),
+        ("early_stopping: {patience: -1}", "patience is 0 or more"),
+    ],
+)
+def test_keys_in_the_wrong_place(line, message, config, capsys):
+    """A key that stands somewhere else than it belongs is answered with its place."""
+    Path("more.yaml").write_text(line)
+    assert message in failing(["fit", "--config", config, "--config", "more.yaml"], capsys)

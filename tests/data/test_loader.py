@@ -52,7 +52,8 @@ def test_order_is_a_function_of_seed_and_epoch():
 
 
 @pytest.mark.parametrize(
-    ("rows", "world_size", "sizes"), [(33, 1, [16, 17]), (34, 1, [16, 16, 2]), (35, 2, [16, 19]), (1, 1, [1])]
+    ("rows", "world_size", "sizes"),
+    [(33, 1, [16, 17]), (39, 1, [16, 23]), (40, 1, [16, 16, 8]), (39, 2, [16, 23]), (1, 1, [1])],
 )
 def test_short_last_batch_joins_the_one_before_it(rows, world_size, sizes):
     """In training no process is left with one row, unless that is all there is."""

@@ -95,7 +95,7 @@ def test_byte_order_mark(houses):
         (b"x,y\n1,2\n\n1\n", r"as many values as the header, 2\. f\.csv:4 has 1"),
         (b"x,x,y\n1,2,3\n", r"f\.csv:1 has 'x' more than once"),
         (b"x,y\ncaf\xe9,1\n", r"text in UTF-8\. Received: f\.csv"),
-        (b"x,y\n1,2\n2,2\n3,2\nx,2\n", r"'x', which is mostly numbers: 'x' at f\.csv:5, and 1 such"),
+        (b"x,y\n1,2\n2,2\n3,2\nx,2\n", r"column 'x'.*'x' at f\.csv:5"),
         (b"x,z\n1,2\n", r"f\.csv has no column 'y'\. There are: x, z"),
         (b"x,Y\n1,2\n", r"f\.csv has no column 'y'\. Did you mean Y\?"),
     ],
@@ -121,3 +121,83 @@ def test_paths_that_contradict(options):
     """There is one file to split, or one for each split."""
     with pytest.raises(ConfigError, match="path"):
         TableData(target="y", **options)
+
+
+def test_what_a_category_is_does_not_hang_on_its_file():
+    """Codes keep their zeros, and whole numbers their form, whatever else the file holds."""
+    table = pd.DataFrame({"zip": ["01234", "A5555", "9999X"] * 10, "grade": ["1", "2", "10"] * 10, "y": range(30)})
+    table.to_csv("train.csv", index=False)
+    spec = TableData("train.csv", "y", categorical=["grade"]).connect("regression")
+    assert spec.input.categories == {"zip": ("01234", "9999X", "A5555"), "grade": ("1", "10", "2")}
+    pd.DataFrame({"zip": ["01234", "9999X"], "grade": ["10", ""]}).to_csv("new.csv", index=False)
+    data = TableData(target="y", predict_path="new.csv")
+    data.setup("predict")
+    data.connect(None, spec)
+    (batch,) = data.predict_dataloader()
+    assert batch.inputs.tolist() == [[0, 1], [1, -1]]
+
+
+def test_unknown_categories_are_said(capsys):
+    """Values that the train split lacks are counted and named."""
+    pd.DataFrame({"city": ["Rome", "Oslo"] * 10, "y": range(20)}).to_csv("train.csv", index=False)
+    spec = TableData("train.csv", "y").connect("regression")
+    pd.DataFrame({"city": ["ROME", "Oslo", "Lima"]}).to_csv("new.csv", index=False)
+    data = TableData(target="y", predict_path="new.csv")
+    data.setup("predict")
+    data.connect(None, spec)
+    assert (
+        "unknown: 2 of 3 rows of new.csv have in city what training has not: 'ROME', 'Lima'" in capsys.readouterr().out
+    )
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        (["1"] * 18 + ["abc", "3"], r"'x', which is mostly numbers: 'abc' at f\.csv:20, and 1 such"),
+        ([f"{number},000" for number in range(20)], r"'x', which is mostly numbers: '0,000' at f\.csv:2, and 20 such"),
+        (
+            [f"{1.7e9 + number:.0f}" for number in range(20)],
+            r"'x' of f\.csv: values of up to 1\.7e\+09 with",
+        ),
+    ],
+)
+def test_columns_that_would_be_misread(column, message):
+    """Numbers with text among them, written for people, or alike in single precision are refused."""
+    pd.DataFrame({"x": column, "z": range(20), "y": ["a", "b"] * 10}).to_csv("f.csv", index=False)
+    with pytest.raises(DataError, match=message):
+        TableData("f.csv", "y", split=(1, 0, 0)).connect(None)
+
+
+def test_a_stray_text_in_a_numeric_target():
+    """The problem is not inferred from a slip: the value is named instead."""
+    pd.DataFrame({"x": range(20), "y": [*map(str, range(19)), "abc"]}).to_csv("f.csv", index=False)
+    with pytest.raises(DataError, match=r"'y', which is mostly numbers: 'abc' at f\.csv:21"):
+        TableData("f.csv", "y").connect(None)
+
+
+def test_labels_that_look_like_missing_values():
+    """NA and None are classes like others; booleans are numbers where they are inputs, missing or not."""
+    table = pd.DataFrame({"x": range(20), "flag": ["True", "False"] * 10, "y": ["NA", "None"] * 10})
+    table.to_csv("f.csv", index=False)
+    spec = TableData("f.csv", "y").connect(None)
+    assert (spec.target.classes, spec.input.columns) == (("NA", "None"), ("x", "flag"))
+    table.assign(flag="").to_csv("g.csv", index=False)
+    data = TableData("f.csv", "y", test_path="g.csv")
+    with pytest.raises(DataError, match="'flag': nothing at g.csv:2, and so in 20 of 20 rows"):
+        data.connect(None)
+
+
+def test_one_hot_targets_are_checked_in_every_split():
+    """A row without its one 1 is named, in a test file too."""
+    table = pd.DataFrame({"x": range(20), "a": [1, 0] * 10, "b": [0, 1] * 10})
+    table.to_csv("train.csv", index=False)
+    table.assign(b=0).to_csv("test.csv", index=False)
+    with pytest.raises(DataError, match=r"one 1 in each row.*test\.csv:3: 0, 0 in 'a', 'b', and so in 10 of 20 rows"):
+        TableData("train.csv", ["a", "b"], test_path="test.csv").connect("multiclass")
+
+
+def test_other_separators():
+    """A file whose values are not separated by commas is recognised."""
+    Path("f.csv").write_text("x;y\n1;2\n")
+    with pytest.raises(DataError, match=r"separated by commas\. Received in f\.csv:1: 'x;y'"):
+        TableData("f.csv", "y").connect(None)

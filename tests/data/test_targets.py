@@ -85,7 +85,7 @@ def test_class_that_the_train_split_lacks():
     """A new class is an error with value, place and count."""
     target = learn_target(rows(y=["a", "b"]), MULTICLASS)
     with pytest.raises(
-        TargetError, match=r"of val .*'y', first at file\.csv:3: 'z' \(2 rows\), 'x' \(1 rows\).*has: 'a', 'b'"
+        TargetError, match=r"of val .*: 'a', 'b'\. .*'y', first at file\.csv:3: 'z' \(2 rows\), 'x' \(1 rows\)"
     ):
         encode_target(rows(y=["a", "z", "z", "x"]), target, "class", MULTICLASS, "val")
 

@@ -131,7 +131,7 @@ def test_metrics_take_what_the_head_gives(name):
     for key, metric in head.metrics().items():
         metric.update(head.activate(torch.randn(3, head.linear.out_features)), targets)
         values = metric.compute()
-        assert values.shape == ((len(head.target.columns),) if key.endswith("_") else ())
+        assert values.shape == ((len(head.target.columns),) if key.endswith("/") else ())
         assert torch.isfinite(values).all() or key.startswith("auroc")
 
 

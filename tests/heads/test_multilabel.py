@@ -57,7 +57,7 @@ def test_threshold(threshold):
     right = predicted == LABELS.numpy().astype(bool)
     metrics = head.metrics()
     assert metrics["accuracy"](head.activate(LOGITS), LABELS).item() == pytest.approx(right.mean())
-    assert metrics["accuracy_"](head.activate(LOGITS), LABELS).tolist() == approx(right.mean(0))
+    assert metrics["accuracy/"](head.activate(LOGITS), LABELS).tolist() == approx(right.mean(0))
 
 
 def test_predictions_and_metrics_agree_at_the_threshold():

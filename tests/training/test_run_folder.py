@@ -36,16 +36,18 @@ def test_folder_that_can_t_be_made():
 
 
 def test_the_latest_run_that_has_the_checkpoint():
-    """The newest run with the checkpoint is taken, by number and not by text; a given run is the only one looked at."""
-    for number in (2, 10, 11):
-        Path(f"runs/a/version_{number}/checkpoints").mkdir(parents=True)
+    """The newest run is taken, by number and not by text; one without the checkpoint is not passed over in silence."""
     for number in (2, 10):
+        Path(f"runs/a/version_{number}/checkpoints").mkdir(parents=True)
         Path(f"runs/a/version_{number}/checkpoints/best.ckpt").touch()
     assert find_run_checkpoint(None, Path("runs"), "a") == Path("runs/a/version_10/checkpoints/best.ckpt")
+    Path("runs/a/version_11").mkdir()
     with pytest.raises(RunError, match="no checkpoints/best.ckpt of a run under runs/a/version_11"):
-        find_run_checkpoint(Path("runs/a/version_11"), Path("runs"), "a")
-    with pytest.raises(RunError, match="no checkpoints/last.ckpt of a run under runs/a"):
-        find_run_checkpoint(None, Path("runs"), "a", "last.ckpt")
+        find_run_checkpoint(None, Path("runs"), "a")
+    with pytest.raises(RunError, match="no checkpoints/last.ckpt of a run under runs/a/version_2"):
+        find_run_checkpoint(Path("runs/a/version_2"), Path("runs"), "a", "last.ckpt")
+    with pytest.raises(RunError, match="under runs/b. Run 'lightlab fit'"):
+        find_run_checkpoint(None, Path("runs"), "b")
 
 
 def test_environment_has_the_git_commit():

@@ -46,11 +46,25 @@ def find_faults(parser: ArgumentParser, config: Mapping[str, Any]) -> list[Fault
                 faults.append(Fault((section,), text))
         elif section in known:
             faults += [
-                Fault((section, key), sentences(f"{section} has no key {key!r}.", did_you_mean(key, known[section])))
+                Fault((section, key), sentences(f"{section} has no key {key!r}.", _place(section, key, known[section])))
                 for key in value
                 if key not in known[section]
             ]
     return faults
+
+
+def _place(section: str, key: Any, known: list[str]) -> str:
+    """Return where a key that a section does not have belongs, as far as that can be told."""
+    if section == "data":
+        return did_you_mean(key, known) or "What a data source takes stands below init_args."
+    belongs = {"loss": "model.head", "lr": "model.optimizer", "learning_rate": "model.optimizer: {lr: …}"}
+    belongs |= dict.fromkeys(("num_classes", "input_shape"), "nowhere: it follows from the data")
+    belongs |= dict.fromkeys(("epochs", "callbacks", "devices"), "trainer (as max_epochs, callbacks, devices)")
+    if section == "model" and key in belongs:
+        return f"It belongs {'' if 'nowhere' in belongs[key] else 'under '}{belongs[key]}."
+    if key == "batch_size":
+        return "It belongs under data.init_args."
+    return did_you_mean(key, known)
 
 
 def explain_argument_error(error: ArgumentError, parser: ArgumentParser) -> ConfigError:

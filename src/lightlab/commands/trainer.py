@@ -23,14 +23,15 @@ from rich.console import Console
 from lightlab.checkpoint import SafeCheckpointIO, digests, read_checkpoint
 from lightlab.commands.explain import explain_argument_error, find_faults
 from lightlab.commands.quiet import silence
-from lightlab.config import Sources, merge
+from lightlab.config import Sources, merge, spell_out, take_classes
 from lightlab.data import Data
-from lightlab.errors import ConfigError, LightlabError
+from lightlab.errors import ConfigError, DataError, LightlabError, RunError
 from lightlab.inspect.outcome import Outcome, align, metric_lines
 from lightlab.module import Model
-from lightlab.training.options import CheckpointOptions, EarlyStoppingOptions
+from lightlab.training.options import CheckpointOptions, EarlyStoppingOptions, resolve_monitor
 from lightlab.training.predictions import WRITERS, PredictionWriter
 from lightlab.training.progress import Progress
+from lightlab.training.resume import Resume, check_resumable
 from lightlab.training.run_folder import BEST, LAST, VERSION_PREFIX, RunFolder, find_run_checkpoint
 
 CONFIG_OPTIONS = ("--config", "-c")
@@ -54,7 +55,7 @@ class Call:
 
     def given(self, *options: str) -> list[str]:
         """Return the values given to an option, ``--option VALUE`` or ``--option=VALUE``."""
-        pairs = zip(self.arguments, [*self.arguments[1:], ""], strict=True)
+        pairs = zip(self.arguments, [*self.arguments[1:], ""], strict=False)
         return [
             after if argument in options else argument.split("=", 1)[1]
             for argument, after in pairs
@@ -169,12 +170,13 @@ class LightlabCLI(LightningCLI):
         if unknown := find_faults(verb, self.sources.values):
             raise ConfigError(unknown)
         # The checkpoint's own model comes below the configs, and these below the command line.
-        stored = {"model": self.checkpoint["hyper_parameters"]} if self.checkpoint else {}
+        stored = spell_out({"model": self.checkpoint["hyper_parameters"]}) if self.checkpoint else {}
+        classes, options = take_classes(self.call.options)
         with tempfile.NamedTemporaryFile("w", suffix=".yaml", encoding="utf-8") as file:
-            yaml.safe_dump(merge(stored, self.sources.values), file, sort_keys=False)
+            yaml.safe_dump(merge(merge(stored, self.sources.values), classes), file, sort_keys=False)
             file.flush()
             try:
-                self.config = parser.parse_args([self.call.verb, "--config", file.name, *self.call.options])
+                self.config = parser.parse_args([self.call.verb, "--config", file.name, *options])
             except ArgumentError as error:
                 raise explain_argument_error(error, verb) from error
 
@@ -209,7 +211,7 @@ class LightlabCLI(LightningCLI):
         if self.call.verb == "fit":
             callbacks += self._prepare_fit(options)
         else:
-            self._load_weights()
+            self._prepare_evaluation()
             if not Console().is_terminal:
                 options["enable_progress_bar"] = False
         if self.call.verb == "predict":
@@ -234,10 +236,18 @@ class LightlabCLI(LightningCLI):
             return None
         return str(find_run_checkpoint(self.call.run, self.root, self.call.name))
 
-    def _load_weights(self) -> None:
+    def _prepare_evaluation(self) -> None:
+        """Load the weights, and see to it that there are rows for them."""
         checkpoint = self.checkpoint or read_checkpoint(self.checkpoint_path or "")
         self.model.on_load_checkpoint(checkpoint)
         _say(f"weights: {self.checkpoint_path}")
+        self.datamodule.setup(self.call.verb)
+        self.datamodule.connect(self.model.problem, self.model.data_spec)
+        split = {"validate": "val", "test": "test"}.get(self.call.verb)
+        if split and split not in self.datamodule.rows:
+            raise DataError(
+                f"lightlab {self.call.verb} needs a {split} split. The data has: {', '.join(self.datamodule.rows)}."
+            )
 
     def _prepare_fit(self, options: dict[str, Any]) -> list[Any]:
         """Load data and build the model, so that whatever is wrong with them shows before there is a run folder."""
@@ -249,6 +259,10 @@ class LightlabCLI(LightningCLI):
         logged = {f"train/{name}": mode for name, mode in self.model.metric_modes().items()}
         if validated:
             logged |= {name.replace("train/", "val/"): mode for name, mode in logged.items()}
+        scheduler = self.model.scheduler_spec
+        if scheduler and scheduler.name == "ReduceLROnPlateau":
+            watched_rate = scheduler.monitor or self.model.problem_row.monitor
+            resolve_monitor(watched_rate, None, logged, "model.lr_scheduler")
         early_stopping = self._get(self.config_init, "early_stopping")
         checkpoint = self._get(self.config_init, "checkpoint")
         watched = self.model.problem_row.monitor
@@ -265,6 +279,9 @@ class LightlabCLI(LightningCLI):
         if tensorboard and not options.get("fast_dev_run"):
             callbacks.append(LearningRateMonitor(logging_interval="epoch"))
         self.run_folder = RunFolder(self.root, self.call.name, self._config_text(), tensorboard)
+        if self.checkpoint_path:
+            check_resumable(read_checkpoint(self.checkpoint_path), self.model, options.get("max_epochs"))
+            callbacks.insert(0, Resume(self.model.optimizer_spec.arguments))
         return [self.run_folder, *callbacks]
 
     def _config_text(self) -> str:
@@ -305,6 +322,11 @@ class LightlabCLI(LightningCLI):
         seconds = time.monotonic() - self.started
         epochs = self.trainer.current_epoch
         run = self.run_folder.path if self.run_folder else None
+        if self.run_folder and run and self.trainer.global_step == 0:
+            self.run_folder.remove(self.trainer)
+            raise RunError(
+                "Training takes at least one step. It took none: see trainer.max_epochs and limit_train_batches."
+            )
         best = self._best_weights() if run else None
         if run is None or best is None:
             return
@@ -316,7 +338,9 @@ class LightlabCLI(LightningCLI):
         if not self.trainer.is_global_zero:
             return
         validation = {name: value for name, value in stored["metrics"].items() if name.startswith("val/")}
-        outcome = Outcome(validation, test, stored["epoch"] + 1, epochs, round(seconds, 3), str(best), **digests(best))
+        outcome = Outcome(
+            validation, test, min(stored["epoch"] + 1, epochs), epochs, round(seconds, 3), str(best), **digests(best)
+        )
         outcome.write(run / "metrics.json")
         self._log_hyperparameters({**validation, **test})
         print(outcome.table(run))
@@ -328,10 +352,10 @@ class LightlabCLI(LightningCLI):
             return None
         if self.best.best_model_path:
             return Path(self.best.best_model_path)
-        last = Path(self.best.dirpath) / LAST
-        self.trainer.save_checkpoint(last)  # in mid-epoch there is none yet
+        stand_in = Path(self.best.dirpath) / BEST
+        self.trainer.save_checkpoint(stand_in)
         _say(f"{self.best.monitor} was never logged: the last weights stand in for the best.")
-        return last
+        return stand_in
 
     def _log_hyperparameters(self, metrics: dict[str, float]) -> None:
         if isinstance(self.trainer.logger, TensorBoardLogger):

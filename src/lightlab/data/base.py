@@ -9,6 +9,7 @@ from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
+from lightlab.data.columns import check_not_misread
 from lightlab.data.inputs import encode_input, learn_input
 from lightlab.data.loader import TensorLoader
 from lightlab.data.rows import Rows
@@ -49,6 +50,8 @@ class Data(LightningDataModule):
         super().__init__()
         if batch_size < 1:
             raise ConfigError.at(("data", "batch_size"), f"batch_size is at least 1. Received: {batch_size}.")
+        if seed < 0:
+            raise ConfigError.at(("data", "seed"), f"seed is 0 or more. Received: {seed}.")
         self.batch_size = batch_size
         self.split = split
         self.seed = seed
@@ -57,6 +60,7 @@ class Data(LightningDataModule):
         self.rows: dict[str, Rows] = {}
         self._loaded: dict[str, Rows] | None = None
         self._stage = ""
+        self._learned = False
         self._tensors: dict[str, tuple[Tensor, Tensor | None]] = {}
 
     def load(self, stage: str) -> dict[str, Rows]:
@@ -88,11 +92,14 @@ class Data(LightningDataModule):
         """
         if self._loaded is None:
             self.setup("fit")
-        same = self.spec is not None and spec in (None, self.spec) and problem in (None, self.spec.problem)
-        if self._tensors and self.spec is not None and same:
+        # What another model knew is no answer to what these rows teach.
+        same = spec == self.spec if spec else self._learned
+        if self._tensors and self.spec is not None and same and problem in (None, self.spec.problem):
             return self.spec
-        self.rows = self._split(self._loaded or {}, problem)
         self._tensors = {}
+        self._learned = spec is None
+        problem = spec.problem if spec else problem or self._infer(self._loaded or {})
+        self.rows = self._split(self._loaded or {}, problem)
         if spec is None:
             spec = self._learn(problem)
         row = PROBLEMS.get(spec.problem)
@@ -103,31 +110,39 @@ class Data(LightningDataModule):
         self.spec = spec
         return spec
 
-    def _split(self, loaded: dict[str, Rows], problem: str | None) -> dict[str, Rows]:
+    def _infer(self, loaded: dict[str, Rows]) -> str:
+        """Return the problem that the target looks like, and say it."""
+        rows = loaded.get("all") or loaded.get("train")
+        if rows is None or rows.targets is None:
+            raise TargetError("Training needs rows with a target: set data.target. There are none.")
+        for name in rows.targets:
+            check_not_misread(rows, rows.targets, str(name))
+        problem, reason = infer_problem(rows.targets)
+        rank_zero_only(print)(
+            f"problem: {problem}, inferred from {', '.join(map(str, rows.targets.columns))} ({reason}). "
+            f"Set model.problem to choose another."
+        )
+        return problem
+
+    def _split(self, loaded: dict[str, Rows], problem: str) -> dict[str, Rows]:
         if "all" not in loaded:
             return dict(loaded)
         rows = loaded["all"]
         strata = None
-        if rows.targets is not None and rows.targets.shape[1] == 1 and not rows.targets.isna().to_numpy().any():
-            problem = problem or infer_problem(rows.targets)[0]
-            if problem in PROBLEMS and PROBLEMS.get(problem).target == "class":
-                strata = class_names(rows.targets.iloc[:, 0]).to_numpy()
+        of_classes = problem in PROBLEMS and PROBLEMS.get(problem).target == "class"
+        if of_classes and rows.targets is not None and rows.targets.shape[1] == 1:
+            column = rows.targets.iloc[:, 0]
+            strata = None if column.isna().any() else class_names(column).to_numpy()
         places = split_rows(len(rows), self.split, self.seed, strata)
         splits = {split: rows.take(part) for split, part in places.items() if len(part)}
         return splits | {split: part for split, part in loaded.items() if split != "all"}
 
-    def _learn(self, problem: str | None) -> DataSpec:
+    def _learn(self, problem: str) -> DataSpec:
         if "train" not in self.rows:
             raise DataError("There are no rows to train on: the data has nothing but rows to predict.")
         train = self.rows["train"]
         if train.targets is None:
             raise TargetError(f"Training needs the target. {train.source} is without it: set data.target.")
-        if problem is None:
-            problem, reason = infer_problem(train.targets)
-            rank_zero_only(print)(
-                f"problem: {problem}, inferred from {', '.join(map(str, train.targets.columns))} ({reason}). "
-                f"Set model.problem to choose another."
-            )
         try:
             row: Problem = PROBLEMS.get(problem)
         except RegistryError as error:

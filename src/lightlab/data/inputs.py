@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from pandas.api.types import is_bool_dtype, is_numeric_dtype
+from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
+from lightlab.data.columns import check_not_misread, check_precision, is_numeric, read_numbers
 from lightlab.data.rows import Rows
 from lightlab.data_spec import InputSpec, Normalize
 from lightlab.errors import DataError, did_you_mean, sentences
@@ -36,8 +37,10 @@ def learn_input(rows: Rows, normalize: Normalize, categorical: frozenset[str] = 
     categories = {
         str(name): tuple(sorted(_texts(table[name]).unique()))
         for name in table
-        if not is_numeric_dtype(table[name]) or name in categorical
+        if name in categorical or not is_numeric(table[name])
     }
+    for name in categories.keys() - categorical:
+        check_not_misread(rows, table, name)
     for name, values in categories.items():
         if len(values) > MOST_CATEGORIES:
             raise DataError(
@@ -48,6 +51,8 @@ def learn_input(rows: Rows, normalize: Normalize, categorical: frozenset[str] = 
     if not columns and not categories:
         raise DataError(f"Inputs have at least one column. {rows.source} has none beside the target.")
     numbers = _numeric(rows, table, columns)
+    for name, values in zip(columns, numbers.T, strict=True):
+        check_precision(rows, name, values)
     offset, scale = _statistics(numbers, normalize)
     return InputSpec((len(columns) + len(categories),), offset, scale, columns, categories)
 
@@ -75,14 +80,24 @@ def encode_input(rows: Rows, spec: InputSpec) -> Tensor:
             raise DataError(sentences(f"The model was trained with a column {name!r}. {rows.source} has none.", near))
     parts = [_numeric(rows, table, spec.columns)]
     for name, values in spec.categories.items():
-        codes = _texts(table[name]).map({value: code for code, value in enumerate(values)}).fillna(-1)
-        parts.append(codes.to_numpy(dtype=np.float64)[:, None])
+        texts = _texts(table[name])
+        codes = texts.map({value: code for code, value in enumerate(values)})
+        if codes.isna().any():
+            _say_unknown(rows, name, texts[codes.isna()])
+        parts.append(codes.fillna(-1).to_numpy(dtype=np.float64)[:, None])
     return torch.from_numpy(np.concatenate(parts, axis=1).astype(np.float32))
 
 
 def _texts(column: pd.Series[Any]) -> pd.Series[Any]:
     """Return categories as text; a missing one is the empty text, a category of its own."""
     return column.astype(object).where(column.notna(), "").astype(str)
+
+
+@rank_zero_only
+def _say_unknown(rows: Rows, name: str, texts: pd.Series[Any]) -> None:
+    """Say which categories a model does not know: they count as none of those it does."""
+    shown = ", ".join(map(repr, texts.unique()[:3]))
+    print(f"unknown: {len(texts)} of {len(rows)} rows of {rows.source} have in {name} what training has not: {shown}")
 
 
 def _numeric(rows: Rows, table: pd.DataFrame, columns: tuple[str, ...]) -> np.ndarray[Any, Any]:
@@ -94,15 +109,12 @@ def _numeric(rows: Rows, table: pd.DataFrame, columns: tuple[str, ...]) -> np.nd
     arrays = []
     for name in columns:
         column = table[name]
-        if is_bool_dtype(column) or is_numeric_dtype(column):
-            values = column.to_numpy(dtype=np.float64, na_value=np.nan)
-        else:
-            values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
+        values = read_numbers(column).values
         bad = ~np.isfinite(values)
         if bad.any():
             place = int(bad.argmax())
             value = column.iloc[place]
-            received = "nothing" if pd.isna(value) else repr(value)
+            received = "nothing" if pd.isna(value) or value == "" else repr(value) if isinstance(value, str) else value
             raise DataError(
                 f"A column of numbers has a finite number in every row. Received in column {name!r}: {received} at "
                 f"{rows.where(table, place)}, and so in {int(bad.sum())} of {len(table)} rows. Mend the file, or put "

@@ -46,8 +46,8 @@ class TensorLoader:
         seed: of the shuffling; ``None`` for the rows' own order.
         rank: which process this is.
         world_size: how many there are.
-        keep_short: whether a last batch that leaves a process fewer than two rows stands by itself. In training its
-            rows join the batch before it, since batch norm can't learn from one row.
+        keep_short: whether a last batch of less than half the size stands by itself. In training its rows join the
+            batch before it: a step on a few rows is noise, and batch norm can't learn from one.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class TensorLoader:
         self.sampler = RowOrder(len(inputs), seed)  # where Lightning looks for set_epoch, as DataLoader has it
         self.batch_sampler = None
         self.bounds = [*range(0, len(inputs), batch_size), len(inputs)]
-        short = len(self.bounds) > 2 and self.bounds[-1] - self.bounds[-2] < 2 * world_size
+        short = len(self.bounds) > 2 and self.bounds[-1] - self.bounds[-2] < batch_size / 2
         if short and not keep_short:
             del self.bounds[-2]
 

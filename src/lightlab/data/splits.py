@@ -52,7 +52,8 @@ def split_rows(
         _, codes, sizes = np.unique(strata, return_inverse=True, return_counts=True)
         is_common = sizes[codes] >= sum(count > 0 for count in counts)
         common, rare = everything[is_common], everything[~is_common]
-        strata = codes
+        strata = codes if len(common) else None
+        common, rare = (common, rare) if len(common) else (everything, everything[:0])
     rest, test = _cut(common, counts[2], seed, strata)
     train, val = _cut(rest, counts[1], seed + 1, strata)
     parts = {"train": np.concatenate([train, rare]), "val": val, "test": test}

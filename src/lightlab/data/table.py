@@ -10,14 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from lightning.pytorch.utilities import rank_zero_only
-from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from lightlab.data.base import Data
+from lightlab.data.columns import is_numeric, names_rows, read_numbers
 from lightlab.data.rows import Rows
 from lightlab.errors import ConfigError, DataError, did_you_mean, sentences
-
-#: A text column is taken for misread numbers, and not for categories, from this share of numbers on.
-MOSTLY_NUMBERS = 0.5
 
 
 class TableData(Data):
@@ -57,6 +54,9 @@ class TableData(Data):
         **options: Any,
     ) -> None:
         super().__init__(**options)
+        twice = [name for name, count in Counter([target] if isinstance(target, str) else target).items() if count > 1]
+        if twice:
+            raise ConfigError.at(("data", "target"), f"A target is named once. Received {twice[0]!r} more than once.")
         if path and (train_path or val_path):
             raise ConfigError.at(("data",), "path is split by itself; train_path and val_path stand in its place.")
         self.paths = {"all": path, "train": train_path, "val": val_path, "test": test_path, "predict": predict_path}
@@ -90,41 +90,25 @@ class TableData(Data):
                 near = did_you_mean(name, table.columns) or f"There are: {', '.join(table.columns)}."
                 raise DataError(sentences(f"{path} has no column {name!r}.", near))
         has_targets = bool(self.targets) and all(name in table for name in self.targets)
-        targets = table[self.targets] if has_targets else None
+        targets = table[self.targets].apply(_typed) if has_targets else None
         ids = table[self.id_column].to_numpy() if self.id_column else np.arange(len(table))
         left_out = {*self.targets, *self.ignore, self.id_column}
         inputs = table[[name for name in table.columns if name not in left_out]]
-        inputs = inputs.drop(columns=self._naming_columns(inputs, split))
-        self._refuse_misread_numbers(inputs, path)
+        if split in ("all", "train"):
+            inputs = inputs.drop(columns=_naming_columns(inputs, self.categorical))
         return Rows(inputs, targets, ids, path, self.id_column or "id", first_line=2)
 
-    def _naming_columns(self, inputs: pd.DataFrame, split: str) -> list[str]:
-        """Return the text columns in which every row differs, where there are enough rows to tell."""
-        if split not in ("all", "train") or len(inputs) < 20:
-            return []
-        names = [name for name in inputs.columns if not is_numeric_dtype(inputs[name]) and inputs[name].is_unique]
-        if names:
-            rank_zero_only(print)(f"left out: {', '.join(names)} (text that differs in every row names rows)")
-        return names
 
-    def _refuse_misread_numbers(self, inputs: pd.DataFrame, path: str) -> None:
-        for name in inputs.columns:
-            column = inputs[name]
-            if is_numeric_dtype(column) or is_bool_dtype(column) or name in self.categorical:
-                continue
-            given = column.dropna()
-            bad = pd.to_numeric(given, errors="coerce").isna()
-            if len(given) and bad.mean() < MOSTLY_NUMBERS:
-                place = int(bad.to_numpy().argmax())
-                raise DataError(
-                    f"A column holds numbers or categories. Received in column {name!r}, which is mostly numbers: "
-                    f"{given.iloc[place]!r} at {path}:{given.index[place] + 2}, and {int(bad.sum())} such in all. Mend "
-                    f"the file, or put the column under data.categorical."
-                )
+def _naming_columns(inputs: pd.DataFrame, categorical: frozenset[str]) -> list[str]:
+    """Return the text columns in which every row differs, and say that they are left out."""
+    names = [name for name in inputs.columns if name not in categorical and names_rows(inputs[name])]
+    if names:
+        rank_zero_only(print)(f"left out: {', '.join(names)} (text that differs in every row names rows)")
+    return names
 
 
 def read_csv(path: str) -> pd.DataFrame:
-    """Read a CSV file with a header line.
+    """Read a CSV file with a header line, every value as text.
 
     Raises:
         DataError: no such file, not text, no rows, lines of another length than the header, or a column name twice.
@@ -140,16 +124,28 @@ def read_csv(path: str) -> pd.DataFrame:
             lines = csv.reader(stream)
             header = next(lines, [])
             _check_lines(path, header, lines)
-        return pd.read_csv(file, encoding="utf-8-sig", skip_blank_lines=True)
+        return pd.read_csv(file, encoding="utf-8-sig", dtype=str, keep_default_na=False)
     except UnicodeDecodeError as cause:
         raise DataError(f"A CSV file is text in UTF-8. Received: {path}: {cause}.") from cause
     except (OSError, csv.Error, pd.errors.ParserError) as cause:
         raise DataError(f"{path} can't be read as CSV: {cause}.") from cause
 
 
+def _typed(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Return a target column as numbers where it holds nothing else; else as text, missing where it is empty."""
+    if is_numeric(column) and not column.str.lower().isin(["true", "false"]).any():
+        return pd.Series(read_numbers(column).values, index=column.index)
+    return column.where(column != "")
+
+
 def _check_lines(path: str, header: list[str], lines: Any) -> None:
     if not header:
         raise DataError(f"A CSV file starts with a line of column names. {path} is empty.")
+    if len(header) == 1 and any(separator in header[0] for separator in ";\t|"):
+        raise DataError(f"The values of a CSV file are separated by commas. Received in {path}:1: {header[0]!r}.")
+    if "" in map(str.strip, header):
+        place = [name.strip() for name in header].index("") + 1
+        raise DataError(f"Every column of a CSV file has a name. In {path}:1 column {place} has none.")
     twice = [name for name, count in Counter(header).items() if count > 1]
     if twice:
         raise DataError(f"A column name stands once in a CSV file's header. {path}:1 has {twice[0]!r} more than once.")

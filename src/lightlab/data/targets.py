@@ -11,6 +11,7 @@ import torch
 from pandas.api.types import is_bool_dtype, is_float_dtype, is_numeric_dtype
 from torch import Tensor
 
+from lightlab.data.columns import check_precision, read_numbers
 from lightlab.data.rows import Rows
 from lightlab.data_spec import TargetSpec
 from lightlab.errors import TargetError
@@ -58,6 +59,8 @@ def learn_target(rows: Rows, problem: Problem) -> TargetSpec:
     columns = tuple(map(str, targets.columns))
     if problem.target == "numbers":
         numbers = _numbers(rows, targets, problem)
+        for name, values in zip(columns, numbers.T, strict=True):
+            check_precision(rows, name, values)
         std = numbers.std(axis=0)
         return TargetSpec(
             columns,
@@ -102,7 +105,7 @@ def encode_target(rows: Rows, spec: TargetSpec, kind: TargetKind, problem: Probl
     if kind != "class":
         return torch.from_numpy(_numbers(rows, targets, problem).astype(np.float32))
     if targets.shape[1] > 1:
-        return torch.from_numpy(_numbers(rows, targets, problem).argmax(axis=1))
+        return torch.from_numpy(_one_hot(rows, targets, problem).argmax(axis=1))
     column = targets.iloc[:, 0]
     texts = class_names(column)
     codes = texts.map({name: code for code, name in enumerate(spec.classes)})
@@ -110,10 +113,10 @@ def encode_target(rows: Rows, spec: TargetSpec, kind: TargetKind, problem: Probl
     if unseen.any():
         found = texts[unseen].value_counts()
         raise TargetError(
-            f"Every class of {split} occurs in train. Received in column {column.name!r}, first at "
-            f"{rows.where(targets, int(unseen.argmax()))}: "
-            f"{', '.join(f'{name!r} ({count} rows)' for name, count in found.items())}. "
-            f"The train split has: {_listed(spec.classes)}."
+            f"Every class of {split} is one that the model learns from the train split: {_listed(spec.classes)}. "
+            f"Received in column {column.name!r}, first at {rows.where(targets, int(unseen.argmax()))}: "
+            f"{', '.join(f'{name!r} ({count} rows)' for name, count in found[:5].items())}"
+            f"{f' and {len(found) - 5} others' if len(found) > 5 else ''}."
         )
     return torch.tensor(codes.to_numpy(dtype=np.int64))
 
@@ -147,8 +150,8 @@ def check_encoded(rows: Rows, encoded: Tensor, valid: Callable[[Tensor], Tensor]
 
 def class_names(column: pd.Series[Any]) -> pd.Series[Any]:
     """Return each value as the name of its class; whole numbers are written without a point."""
-    if is_float_dtype(column) and bool((column % 1 == 0).all()):
-        column = column.astype("int64")
+    if is_float_dtype(column):
+        return column.map(lambda value: str(int(value)) if value % 1 == 0 else str(value)).astype(object)
     return column.astype(str)
 
 
@@ -180,16 +183,16 @@ def _known(rows: Rows) -> pd.DataFrame:
 def _numbers(rows: Rows, targets: pd.DataFrame, problem: Problem) -> np.ndarray[Any, Any]:
     for name in targets:
         column = targets[name]
-        if is_numeric_dtype(column):
+        bad = read_numbers(column).text
+        if not bad.any():
             continue
-        bad = pd.to_numeric(column, errors="coerce").isna().to_numpy()
         place = int(bad.argmax())
         raise TargetError(
             f"Problem {problem.name} needs numbers. Received in column {str(name)!r}: {column.iat[place]!r} at "
             f"{rows.where(targets, place)}, and so in {int(bad.sum())} of {len(rows)} rows. "
             f"{_other_problem(targets, problem)}".rstrip()
         )
-    numbers = targets.to_numpy(dtype=np.float64)
+    numbers = np.stack([read_numbers(targets[name]).values for name in targets], axis=1)
     infinite = ~np.isfinite(numbers)
     if infinite.any():
         place, position = map(int, np.argwhere(infinite)[0])
@@ -202,14 +205,32 @@ def _numbers(rows: Rows, targets: pd.DataFrame, problem: Problem) -> np.ndarray[
 
 
 def _learn_one_hot(rows: Rows, targets: pd.DataFrame, problem: Problem, columns: tuple[str, ...]) -> TargetSpec:
-    values = _numbers(rows, targets, problem) if _is_zero_or_one(targets) else np.zeros((len(rows), 0))
-    if problem.name == "binary" or not bool((values.sum(axis=1) == 1).all()):
+    if problem.name == "binary":
         raise TargetError(
-            f"Problem {problem.name} takes one column of classes"
-            f"{'' if problem.name == 'binary' else ', or columns of 0 and 1 with one 1 in each row'}. "
-            f"Received: {len(columns)} columns ({_listed(columns)}). {_other_problem(targets, problem)}".rstrip()
+            f"Problem binary takes one column of classes. Received: {len(columns)} columns ({_listed(columns)}). "
+            f"{_other_problem(targets, problem)}".rstrip()
         )
+    values = _one_hot(rows, targets, problem)
     return TargetSpec(columns, columns, tuple(int(count) for count in values.sum(axis=0)), rows=len(rows))
+
+
+def _one_hot(rows: Rows, targets: pd.DataFrame, problem: Problem) -> np.ndarray[Any, Any]:
+    """Return columns of classes as numbers, (rows, classes).
+
+    Raises:
+        TargetError: a row that is not made of zeros and one 1.
+    """
+    values = _numbers(rows, targets, problem)
+    wrong = ~((values == 1).sum(axis=1) == 1) | ~np.isin(values, (0, 1)).all(axis=1)
+    if wrong.any():
+        place = int(wrong.argmax())
+        raise TargetError(
+            f"Several columns of classes have one 1 in each row, and 0 elsewhere. Received at "
+            f"{rows.where(targets, place)}: {', '.join(f'{value:g}' for value in values[place])} in "
+            f"{_listed(list(map(str, targets.columns)))}, and so in {int(wrong.sum())} of {len(rows)} rows. "
+            f"{_other_problem(targets, problem)}".rstrip()
+        )
+    return values
 
 
 def _is_zero_or_one(targets: pd.DataFrame) -> bool:

@@ -60,14 +60,18 @@ class Head(nn.Module):
         """Return probabilities, or numbers in the target's own units: what metrics are computed from."""
         raise NotImplementedError
 
+    def measured(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what metrics take: what `activate` gives, and targets."""
+        return self.activate(logits), target
+
     def decode(self, logits: Tensor) -> dict[str, list[Any]]:
         """Return the columns of a table of predictions, a value a row."""
         raise NotImplementedError
 
     def metrics(self) -> dict[str, Metric]:
-        """Return new metrics, which take what `activate` returns, and targets.
+        """Return new metrics, which take what `measured` returns.
 
-        One that gives a value for each target column has a name that ends in ``_``; the columns' names follow it.
+        One that gives a value for each target column has a name that ends in ``/``; the columns' names follow it.
         """
         raise NotImplementedError
 

@@ -86,8 +86,8 @@ class MultilabelHead(Head):
             "accuracy": metrics.MultilabelAccuracy(count, average="macro", **options),
             "f1_macro": metrics.MultilabelF1Score(count, average="macro", **options),
             "auroc_macro": MultilabelAUROC(count, average="none", validate_args=False),
-            "accuracy_": metrics.MultilabelAccuracy(count, average="none", **options),
-            "f1_": metrics.MultilabelF1Score(count, average="none", **options),
+            "accuracy/": metrics.MultilabelAccuracy(count, average="none", **options),
+            "f1/": metrics.MultilabelF1Score(count, average="none", **options),
         }
 
     def valid(self, target: Tensor) -> Tensor:

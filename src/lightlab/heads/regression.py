@@ -94,6 +94,10 @@ class RegressionHead(Head):
         """Numbers in the target's own units, (batch, quantities)."""
         return logits * self.scale + self.offset
 
+    def measured(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Distances from the mean: errors and R² are the same, and squares of large numbers don't lose them."""
+        return logits * self.scale, target - self.offset
+
     def decode(self, logits: Tensor) -> dict[str, list[Any]]:
         """The numbers."""
         return number_columns(self.target.columns, self.activate(logits))

@@ -43,6 +43,8 @@ class EarlyStoppingOptions:
         Raises:
             ConfigError: the metric will not be logged.
         """
+        if self.patience < 0:
+            raise ConfigError.at(("early_stopping", "patience"), f"patience is 0 or more. Received: {self.patience}.")
         monitor, mode = resolve_monitor(self.monitor or default, self.mode, logged, "early_stopping")
         return EarlyStopping(
             monitor,
@@ -79,6 +81,10 @@ class CheckpointOptions:
         Raises:
             ConfigError: the metric will not be logged.
         """
+        if self.every_n_epochs < 1:
+            raise ConfigError.at(
+                ("checkpoint", "every_n_epochs"), f"every_n_epochs is 1 or more. Received: {self.every_n_epochs}."
+            )
         monitor, mode = resolve_monitor(self.monitor or default, self.mode, logged, "checkpoint")
         best = ModelCheckpoint(
             filename="best",
@@ -102,7 +108,7 @@ def resolve_monitor(monitor: str, mode: Mode | None, logged: Mapping[str, Mode],
     if monitor not in logged:
         why = "There is no validation split." if monitor.startswith("val/") and "val/loss" not in logged else ""
         raise ConfigError.at(
-            (section, "monitor"),
+            (*section.split("."), "monitor"),
             sentences(
                 f"{section} watches a metric that is logged: {', '.join(logged)}. Received: {monitor}.",
                 why,

@@ -56,7 +56,8 @@ class PredictionWriter(Callback):
         table = table.sort_values("places", ignore_index=True)
         datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
         rows = datamodule.rows[datamodule.predict_split]
-        table.insert(0, rows.id_name, rows.ids[table.pop("places").to_numpy()])
+        id_name = "id" if rows.id_name in table else rows.id_name
+        table.insert(0, id_name, rows.ids[table.pop("places").to_numpy()])
         write_table(table, self.path)
 
 

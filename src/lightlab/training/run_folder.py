@@ -63,15 +63,13 @@ def find_run_checkpoint(run: Path | None, root: Path, name: str, file: str = BES
     Raises:
         RunError: there is none.
     """
-    runs = [run] if run else [root / name / f"{VERSION_PREFIX}{number}" for number in reversed(versions(root / name))]
-    for candidate in runs:
-        checkpoint = candidate / "checkpoints" / file
-        if checkpoint.is_file():
-            return checkpoint
-    looked = run or root / name
+    numbers = versions(root / name)
+    latest = run or (root / name / f"{VERSION_PREFIX}{numbers[-1]}" if numbers else None)
+    if latest and (checkpoint := latest / "checkpoints" / file).is_file():
+        return checkpoint
     raise RunError(
         f"A trained model is needed, and lightlab never uses random weights in its place. Found no checkpoints/{file} "
-        f"of a run under {looked}. Run 'lightlab fit' with this config first, or give --ckpt_path."
+        f"of a run under {latest or root / name}. Run 'lightlab fit' with this config first, or give --ckpt_path."
     )
 
 
@@ -160,6 +158,12 @@ class RunFolder(Callback):
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Remove the folder again if training failed before its first step."""
         if self.path is None or trainer.global_step > 0 or not trainer.is_global_zero:
+            return
+        self.remove(trainer)
+
+    def remove(self, trainer: Trainer) -> None:
+        """Remove the folder, and those above it that were made for it alone."""
+        if self.path is None:
             return
         for logger in trainer.loggers:
             logger.finalize("failed")
