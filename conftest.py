@@ -15,12 +15,10 @@ def own_folder(tmp_path, monkeypatch):
 
 
 @pytest.fixture(autouse=True)
-def names_in_doctests(doctest_namespace, tmp_path):
-    """What the examples in the docs use without making it: a folder, and a Trainer that says nothing."""
+def names_in_doctests(doctest_namespace):
+    """What the examples in docstrings use without importing it."""
     import torch
     from torch import nn
 
     doctest_namespace["torch"] = torch
     doctest_namespace["nn"] = nn
-    doctest_namespace["folder"] = tmp_path
-    doctest_namespace["quiet"] = {"enable_progress_bar": False, "enable_model_summary": False}
