@@ -48,7 +48,6 @@ class Sources:
     """
 
     def __init__(self, files: Sequence[str], arguments: Sequence[str]) -> None:
-        self.arguments = list(arguments)
         self._given = {argument[2:].split("=")[0].rstrip("+") for argument in arguments if argument.startswith("--")}
         self._lines: list[tuple[str, dict[Key, int]]] = []
         self.values: dict[str, Any] = {}

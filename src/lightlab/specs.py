@@ -188,7 +188,7 @@ def _signature(
     component: Callable[..., Any], hidden: frozenset[str], optional: frozenset[str]
 ) -> tuple[TypeAdapter[Any], dict[str, Any], dict[str, Nested]]:
     """Make a validator from a signature; with the type of each parameter, and the kind of those that hold layers."""
-    target = component.__init__ if isinstance(component, type) else component  # type: ignore[misc]
+    target = component.__init__ if isinstance(component, type) else component  # type: ignore[misc]  # only its signature is read
     try:
         types = typing.get_type_hints(target, include_extras=True)
     except (NameError, TypeError):  # annotations that exist for the type checker only

@@ -13,13 +13,10 @@ KNOWN_NOISE = (
     ".*isinstance\\(treespec, LeafSpec\\).*",  # Lightning's own use of torch
     ".*Checkpoint directory .* exists and is not empty.*",  # run folders are new
     ".*GPU available but not used.*",  # a person who says `accelerator: cpu` means it
-    ".*`max_epochs` was not set.*",
     ".*epoch parameter in `scheduler.step\\(\\)`.*",  # torch's own SequentialLR
     ".*Total length of `list` across ranks is zero.*",  # a split that a config leaves out
-    ".*The dirpath has changed from.*",  # a resumed run has a folder of its own
-    ".*Trying to infer the `batch_size`.*",
+    ".*The dirpath has changed from.*",  # a resumed run has a folder of its own; see training/resume.py
     ".*No seed found.*",  # one is chosen, and kept in config.yaml
-    ".*`predict_dataloader` has `shuffle=True`.*",
     ".*when using `ckpt_path`, callbacks used to create the checkpoint.*",  # they only matter in fit
 )
 

@@ -66,7 +66,6 @@ class LightlabCLI(LightningCLI):
             trainer_defaults={"default_root_dir": "runs", "enable_model_summary": False},
             parser_kwargs={**each, **{verb: dict(each) for verb in self.subcommands()}},
             subclass_mode_data=True,
-            args=[call.verb, *call.options],
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
         )
@@ -214,7 +213,8 @@ class LightlabCLI(LightningCLI):
             callbacks.append(LearningRateMonitor(logging_interval="epoch"))
         self.run_folder = RunFolder(self.root, self.call.name, self._config_text(), tensorboard)
         if self.checkpoint_path:
-            check_resumable(read_checkpoint(self.checkpoint_path), self.model, options.get("max_epochs"))
+            stored = self.checkpoint or read_checkpoint(self.checkpoint_path)
+            check_resumable(stored, self.model, options.get("max_epochs"))
             callbacks.insert(0, Resume(self.model.optimizer_spec.arguments))
         return [self.run_folder, *callbacks]
 

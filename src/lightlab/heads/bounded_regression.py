@@ -64,7 +64,7 @@ class BoundedRegressionHead(Head):
             raise ValueError(f"low is below high. Received: low {low}, high {high}.")
 
     @property
-    def rule(self) -> str:  # type: ignore[override]
+    def rule(self) -> str:  # type: ignore[override]  # a constant elsewhere, here it has the bounds
         """What is asked of a target, in words."""
         low, high = ([f"{value:g}" for value in bound.tolist()] for bound in (self.low, self.high))
         return f"Targets lie within model.head's low and high, here {', '.join(low)} and {', '.join(high)}."

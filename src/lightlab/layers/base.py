@@ -25,7 +25,7 @@ def expects(*layouts: str) -> Callable[[F], F]:
     """
 
     def mark(layer: F) -> F:
-        layer.expects = layouts  # type: ignore[attr-defined]
+        layer.expects = layouts  # type: ignore[attr-defined]  # a mark on a function
         return layer
 
     return mark
@@ -122,7 +122,7 @@ class Regularizer:
 def regularize(layer: nn.Module, l1: float, l2: float, *names: str) -> None:
     """Have a layer's parameters of these names penalised in training."""
     if l1 or l2:
-        layer.regularizer = Regularizer(l1, l2, names)  # type: ignore[assignment]
+        layer.regularizer = Regularizer(l1, l2, names)  # type: ignore[assignment]  # not a tensor or module, so nn.Module keeps it as it is
 
 
 def penalty(network: nn.Module) -> Tensor | None:

@@ -41,18 +41,13 @@ def check_resumable(checkpoint: dict[str, Any], model: Any, max_epochs: int | No
     same = optimizer == model.optimizer_spec if schedule else optimizer.name == model.optimizer_spec.name
     if not same:
         _refuse("optimizer", optimizer, model.optimizer_spec)
-    if schedule and schedule.follows_length and stored_epochs(checkpoint) not in (None, max_epochs):
+    planned = checkpoint.get("max_epochs", max_epochs)
+    if schedule and schedule.follows_length and planned != max_epochs:
         raise ConfigError.at(
             ("trainer", "max_epochs"),
-            f"The schedule {schedule.name} runs over the whole training, which was {stored_epochs(checkpoint)} epochs. "
+            f"The schedule {schedule.name} runs over the whole training, which was {planned} epochs. "
             f"Received: {max_epochs}. Give the schedule a length of its own in init_args, in a new run.",
         )
-
-
-def stored_epochs(checkpoint: dict[str, Any]) -> int | None:
-    """Return for how many epochs the checkpoint's run was meant to train."""
-    epochs = checkpoint.get("max_epochs")
-    return epochs if isinstance(epochs, int) else None
 
 
 def _refuse(name: str, stored: object, given: object) -> NoReturn:
@@ -80,7 +75,7 @@ class Resume(Callback):
                 if "initial_lr" not in group:  # with a schedule the rate is the schedule's
                     group |= self.arguments
         states = checkpoint.get("callbacks", {})
-        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]  # Lightning sets it untyped
             state = states.get(callback.state_key)
             if state is None:
                 continue
