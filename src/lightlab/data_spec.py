@@ -13,6 +13,12 @@ from lightlab.errors import CheckpointError
 Normalize = Literal["standard", "min_max", "none"]
 
 
+#: What a sample is: a row of columns, an array of numbers, an image (channels, height, width), or codes of words.
+InputKind = Literal["table", "array", "image", "text"]
+#: What a text is cut into.
+Tokens = Literal["words", "characters"]
+
+
 @dataclass(frozen=True)
 class InputSpec:
     """What comes in, and what was learned about it from the train split.
@@ -22,9 +28,18 @@ class InputSpec:
             the numeric ones first, then the categorical ones as codes.
         offset: subtracted from each numeric column, or each channel.
         scale: what the difference is divided by.
-        columns: the names of a table's numeric columns; empty for other inputs.
+        columns: the names of a table's numeric columns, parts of dates included; empty for other inputs.
         categories: for each categorical column the values of the train split; a code is a place in this list, and
             −1 stands for every value that is not in it.
+        kind: what a sample is.
+        high: the largest value that a pixel can have; 0 where the input is no image.
+        dates: for each column of dates the form they are written in, or ``ISO8601``.
+        fill: for each numeric column what stands for a missing number; empty where a missing one is an error.
+        indicators: the numeric columns with a feature that says whether the number was missing.
+        embeddings: for each categorical column that becomes a learned vector, its length; the others are one-hot.
+        vocabulary: the words or characters of a text, in the order of their codes.
+        tokens: what a text is cut into; ``None`` where the input is no text.
+        lower: whether a text is put in lower case first.
     """
 
     shape: tuple[int, ...]
@@ -32,6 +47,15 @@ class InputSpec:
     scale: tuple[float, ...]
     columns: tuple[str, ...] = ()
     categories: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    kind: InputKind = "array"
+    high: float = 0.0
+    dates: dict[str, str] = field(default_factory=dict)
+    fill: tuple[float, ...] = ()
+    indicators: tuple[str, ...] = ()
+    embeddings: dict[str, int] = field(default_factory=dict)
+    vocabulary: tuple[str, ...] = ()
+    tokens: Tokens | None = None
+    lower: bool = True
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from lightlab.heads.base import Head
 from lightlab.layers.base import penalty
 from lightlab.metrics import EpochMetrics
 from lightlab.optim import Interval, parse_optimizer, parse_scheduler
-from lightlab.preprocess import Preprocess
+from lightlab.preprocess import Preprocess, PreprocessText, make_preprocess
 from lightlab.problems import Problem
 from lightlab.registry import HEADS, PROBLEMS
 from lightlab.specs import check_parameters, parse_layers
@@ -69,7 +69,7 @@ class Model(LightningModule):
         ['prediction', 'probability_setosa', 'probability_versicolor', 'probability_virginica']
     """
 
-    preprocess: Preprocess
+    preprocess: Preprocess | PreprocessText
     network: nn.Module
     head: Head
     train_metrics: EpochMetrics
@@ -156,7 +156,7 @@ class Model(LightningModule):
         """
         self.data_spec = spec
         options = self._check_head(spec.problem)
-        preprocess = Preprocess(spec.input)
+        preprocess = make_preprocess(spec.input)
         network, shape = build_layers(self.layer_specs, preprocess.output_shape)
         if len(shape) != 1:
             raise ShapeError.at(
@@ -186,6 +186,9 @@ class Model(LightningModule):
         batch = Batch(*batch)
         logits = self(batch.inputs)
         losses = self.head.loss(logits, batch.targets)
+        if batch.mixed is not None and batch.targets is not None:
+            partner, weight = batch.mixed
+            losses = weight * losses + (1 - weight) * self.head.loss(logits, batch.targets[partner])
         self.train_metrics.update(losses, logits, batch.targets)
         # Lightning averages over the processes, whose shares of the rows may differ by one.
         share = 1 / len(losses) if batch.total is None else self.trainer.world_size / batch.total

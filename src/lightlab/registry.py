@@ -134,6 +134,8 @@ ACTIVATIONS: Registry[Callable[..., nn.Module]] = Registry("activation", home="l
 HEADS: Registry[type[Head]] = Registry("head", home="lightlab.heads")
 #: A problem type is a row of the table in `lightlab.problems`.
 PROBLEMS: Registry[Problem] = Registry("problem", home="lightlab.problems")
+#: An augmentation is a class or function that returns an ``nn.Module``; see `lightlab.data.augment`.
+AUGMENTATIONS: Registry[Callable[..., nn.Module]] = Registry("augmentation", home="lightlab.data.augment")
 
 _failures: dict[str, str] = {}
 _loaded = False

@@ -177,9 +177,9 @@ class LightlabCLI(LightningCLI):
         self.datamodule.setup(self.call.verb)
         self.datamodule.connect(self.model.problem, self.model.data_spec)
         split = {"validate": "val", "test": "test"}.get(self.call.verb)
-        if split and split not in self.datamodule.rows:
+        if split and split not in self.datamodule.counts:
             raise DataError(
-                f"lightlab {self.call.verb} needs a {split} split. The data has: {', '.join(self.datamodule.rows)}."
+                f"lightlab {self.call.verb} needs a {split} split. The data has: {', '.join(self.datamodule.counts)}."
             )
 
     def _prepare_fit(self, options: dict[str, Any]) -> list[Any]:
@@ -188,7 +188,7 @@ class LightlabCLI(LightningCLI):
         spec = self.datamodule.connect(self.model.problem)
         self.model.build(spec)
         self.datamodule.check_targets(self.model.head.valid, self.model.head.rule)
-        validated = "val" in self.datamodule.rows and options.get("limit_val_batches") != 0
+        validated = "val" in self.datamodule.counts and options.get("limit_val_batches") != 0
         logged = {f"train/{name}": mode for name, mode in self.model.metric_modes().items()}
         if validated:
             logged |= {name.replace("train/", "val/"): mode for name, mode in logged.items()}
@@ -243,7 +243,7 @@ class LightlabCLI(LightningCLI):
     def before_fit(self) -> None:
         """Say what is about to be trained."""
         spec = self.model.data_spec
-        rows = ", ".join(f"{len(rows)} {split}" for split, rows in self.datamodule.rows.items())
+        rows = ", ".join(f"{'any number of' if count is None else count} {split}" for split, count in self.datamodule.counts.items())
         count = sum(parameter.numel() for parameter in self.model.parameters())
         devices = f"{self.trainer.world_size} × " if self.trainer.world_size > 1 else ""
         device = f"{devices}{type(self.trainer.accelerator).__name__.removesuffix('Accelerator')}"
@@ -267,7 +267,7 @@ class LightlabCLI(LightningCLI):
         stored = read_checkpoint(best)
         self.model.load_state_dict(stored["state_dict"])
         test: dict[str, float] = {}
-        if "test" in self.datamodule.rows:
+        if "test" in self.datamodule.counts:
             test = dict(*self.trainer.test(self.model, datamodule=self.datamodule, verbose=False))
         if not self.trainer.is_global_zero:
             return

@@ -5,63 +5,84 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
+from lightlab.batch import Batch
+from lightlab.data.augment import Augment, parse_augment
 from lightlab.data.columns import check_not_misread
-from lightlab.data.inputs import encode_input, learn_input
-from lightlab.data.loader import TensorLoader
-from lightlab.data.rows import Rows
-from lightlab.data.splits import split_rows
+from lightlab.data.findings import find_imbalance, find_leaks, find_shared_rows
+from lightlab.data.inputs import check_array, learn_array
+from lightlab.data.loader import BatchLoader, BatchPlan, RowOrder, default_workers
+from lightlab.data.rows import Rows, Stored, digest
+from lightlab.data.splits import parse_split, split_rows
 from lightlab.data.targets import check_encoded, class_names, encode_target, infer_problem, learn_target
-from lightlab.data_spec import DataSpec, Normalize
-from lightlab.errors import ConfigError, DataError, RegistryError, TargetError
+from lightlab.data_spec import DataSpec, InputSpec, Normalize
+from lightlab.errors import CheckpointError, ConfigError, DataError, RegistryError, TargetError
 from lightlab.problems import Problem
 from lightlab.registry import PROBLEMS
+
+say = rank_zero_only(print)
 
 
 class Data(LightningDataModule):
     """The base of all sources. A subclass says where rows come from (`load`), and has a docstring for its options.
 
-    Rows are split first; all that is learned from data is then learned from the train split only.
+    Rows are split first; all that is learned from data is then learned from the train split only. What looks like a
+    mistake (rows in two splits, a column that tells the target, one class with many times the rows of another) is
+    said, and nothing is changed for it.
 
     Args:
         batch_size: rows of one training step, over all processes: the same config gives the same steps on one
             device and on eight.
-        split: shares of train, validation and test.
+        split: shares of train, validation and test; or what `lightlab.data.splits.Split` has: ``{shares: …,
+            groups: COLUMN}``, ``{time: COLUMN}``, ``{column: COLUMN}``, ``{folds: 5, fold: 0}``, ``{stratify: false}``.
         seed: of the splits, and of the order of the rows in each epoch.
         normalize: how numbers are normalised: ``standard`` (mean 0, variance 1), ``min_max`` (0 to 1), or ``none``.
+        balanced: whether training draws rows with replacement so that every class comes equally often.
+        augment: what is done to training batches, at random for each sample: a list in the style of layers.
+        num_workers: processes that read what does not lie in memory; by default as many as the machine has for it.
 
     Raises:
         ConfigError: an option has a value that it can't have.
     """
 
-    #: Columns of a table that hold categories although they are numbers.
-    categorical: frozenset[str] = frozenset()
-
     def __init__(
         self,
         batch_size: int = 32,
-        split: tuple[float, float, float] = (0.7, 0.15, 0.15),
+        split: list[float] | dict[str, Any] = (0.7, 0.15, 0.15),  # type: ignore[assignment]  # not to be changed
         seed: int = 0,
         normalize: Normalize = "standard",
+        balanced: bool = False,
+        augment: list[Any] | None = None,
+        num_workers: int | None = None,
     ) -> None:
         super().__init__()
-        if batch_size < 1:
-            raise ConfigError.at(("data", "batch_size"), f"batch_size is at least 1. Received: {batch_size}.")
-        if seed < 0:
-            raise ConfigError.at(("data", "seed"), f"seed is 0 or more. Received: {seed}.")
+        for name, value, least in (("batch_size", batch_size, 1), ("seed", seed, 0), ("num_workers", num_workers, 0)):
+            if value is not None and value < least:
+                raise ConfigError.at(("data", name), f"{name} is {least} or more. Received: {value}.")
         self.batch_size = batch_size
-        self.split = split
+        self.split = parse_split(split)
         self.seed = seed
         self.normalize: Normalize = normalize
+        self.balanced = balanced
+        self.augment_config = augment or []
+        parse_augment(self.augment_config, ("data", "augment"))
+        self.num_workers = num_workers
         self.spec: DataSpec | None = None
         self.rows: dict[str, Rows] = {}
+        #: What was found in the data that may spoil a training, in words.
+        self.findings: list[str] = []
         self._loaded: dict[str, Rows] | None = None
-        self._stage = ""
+        self._stage = "fit"
         self._learned = False
-        self._tensors: dict[str, tuple[Tensor, Tensor | None]] = {}
+        self._encoded: dict[str, tuple[Tensor | Stored, Tensor | None]] = {}
+        self._fingerprints: dict[str, np.ndarray[Any, Any]] = {}
+        self._augment: Augment | None = None
+
+    # What a source says
 
     def load(self, stage: str) -> dict[str, Rows]:
         """Return the rows: under ``all`` what is to be split, or under ``train``, ``val``, ``test`` what is already.
@@ -73,11 +94,32 @@ class Data(LightningDataModule):
         """
         raise NotImplementedError
 
+    def learn_input(self, rows: Rows) -> InputSpec:
+        """Return what the train split's inputs are like.
+
+        Raises:
+            DataError: they can't be used.
+        """
+        return learn_array(rows, self.normalize)
+
+    def encode_input(self, rows: Rows, spec: InputSpec) -> Tensor | Stored:
+        """Return a split's inputs as the model takes them, (rows, *spec.shape).
+
+        Raises:
+            DataError: they are not what the model was trained on.
+        """
+        return check_array(rows, spec)
+
+    def adapt(self, spec: InputSpec) -> None:
+        """Take over from a trained model what rows are read by, before they are loaded."""
+
+    # From rows to what a model learns from
+
     def setup(self, stage: str) -> None:
-        """Load the rows, unless they are there already."""
-        if self._loaded is None or (stage == "predict") != (self._stage == "predict"):
-            self._loaded, self._stage = self.load(stage), stage
-            self._tensors = {}
+        """Note what rows are for; they are loaded when a model connects, which may know how to read them."""
+        if (stage == "predict") != (self._stage == "predict"):
+            self._loaded, self._encoded = None, {}
+        self._stage = stage
 
     def connect(self, problem: str | None, spec: DataSpec | None = None) -> DataSpec:
         """Split and encode the rows for a problem, and return what a model has to know of them.
@@ -91,22 +133,28 @@ class Data(LightningDataModule):
             TargetError: a target that does not fit the problem.
         """
         if self._loaded is None:
-            self.setup("fit")
+            if spec:
+                self.adapt(spec.input)
+            self._loaded = self.load(self._stage)
         # What another model knew is no answer to what these rows teach.
         same = spec == self.spec if spec else self._learned
-        if self._tensors and self.spec is not None and same and problem in (None, self.spec.problem):
+        if self._encoded and self.spec is not None and same and problem in (None, self.spec.problem):
             return self.spec
-        self._tensors = {}
+        self._encoded = {}
         self._learned = spec is None
-        problem = spec.problem if spec else problem or self._infer(self._loaded or {})
-        self.rows = self._split(self._loaded or {}, problem)
+        problem = spec.problem if spec else problem or self._infer(self._loaded)
+        self.rows = self._split(self._loaded, problem)
         if spec is None:
             spec = self._learn(problem)
         row = PROBLEMS.get(spec.problem)
         for split, rows in self.rows.items():
             known = split != "predict" and rows.targets is not None
             targets = encode_target(rows, spec.target, row.target, row, split) if known else None
-            self._tensors[split] = encode_input(rows, spec.input), targets
+            self._encoded[split] = self.encode_input(rows, spec.input), targets
+        self._augment = Augment(self.augment_config, spec.input, ("data", "augment")) if self.augment_config else None
+        self._fingerprints = {split: rows.fingerprints() for split, rows in self.rows.items()}
+        if self._learned:
+            self._find(spec)
         self.spec = spec
         return spec
 
@@ -118,7 +166,7 @@ class Data(LightningDataModule):
         for name in rows.targets:
             check_not_misread(rows, rows.targets, str(name))
         problem, reason = infer_problem(rows.targets)
-        rank_zero_only(print)(
+        say(
             f"problem: {problem}, inferred from {', '.join(map(str, rows.targets.columns))} ({reason}). "
             f"Set model.problem to choose another."
         )
@@ -133,8 +181,8 @@ class Data(LightningDataModule):
         if of_classes and rows.targets is not None and rows.targets.shape[1] == 1:
             column = rows.targets.iloc[:, 0]
             strata = None if column.isna().any() else class_names(column).to_numpy()
-        places = split_rows(len(rows), self.split, self.seed, strata)
-        splits = {split: rows.take(part) for split, part in places.items() if len(part)}
+        places = split_rows(rows, self.split, self.seed, strata)
+        splits = {split: rows.take(part) for split, part in places.items()}
         return splits | {split: part for split, part in loaded.items() if split != "all"}
 
     def _learn(self, problem: str) -> DataSpec:
@@ -147,8 +195,32 @@ class Data(LightningDataModule):
             row: Problem = PROBLEMS.get(problem)
         except RegistryError as error:
             raise ConfigError.at(("model", "problem"), str(error)) from error
+        if self.balanced and row.target != "class":
+            raise ConfigError.at(
+                ("data", "balanced"), f"balanced draws classes equally often. Problem {problem} has none."
+            )
         target = learn_target(train, row)
-        return DataSpec(problem, learn_input(train, self.normalize, self.categorical), target)
+        return DataSpec(problem, self.learn_input(train), target)
+
+    def _find(self, spec: DataSpec) -> None:
+        """Look for what may spoil the training, and say it."""
+        self.findings = [
+            *find_shared_rows(self.rows, self._fingerprints),
+            *find_leaks(self.rows["train"]),
+            *([] if self.balanced else find_imbalance(spec.target.classes, spec.target.counts)),
+        ]
+        for finding in self.findings:
+            say(f"warning: {finding}")
+
+    @property
+    def counts(self) -> dict[str, int | None]:
+        """How many rows each split has; ``None`` where that shows only when they are read."""
+        return {split: len(rows) for split, rows in self.rows.items()}
+
+    def name_rows(self, split: str, places: np.ndarray[Any, Any]) -> tuple[str, np.ndarray[Any, Any]]:
+        """Return what the rows at these places of a split are called, and what such names are."""
+        rows = self.rows[split]
+        return rows.id_name, rows.ids[places]
 
     def check_targets(self, valid: Callable[[Tensor], Tensor], rule: str) -> None:
         """Hold the targets of all splits against what a head can learn.
@@ -160,23 +232,56 @@ class Data(LightningDataModule):
         Raises:
             TargetError: a target that can't be.
         """
-        for split, (_, targets) in self._tensors.items():
+        for split, (_, targets) in self._encoded.items():
             if targets is not None:
                 check_encoded(self.rows[split], targets, valid, rule, split)
 
-    def train_dataloader(self) -> TensorLoader:
+    # What is kept with a run
+
+    def digests(self) -> dict[str, dict[str, Any]]:
+        """Return for each split how many rows it has, and the SHA-256 of their inputs and targets, in order."""
+        return {
+            split: {"rows": len(values), "sha256": digest(values)}
+            for split, values in self._fingerprints.items()
+            if split != "predict"
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what goes into a checkpoint: which rows it was trained on."""
+        return {"splits": self.digests()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Hold the rows against those that a checkpoint was trained on.
+
+        Raises:
+            CheckpointError: training is to go on with others.
+        """
+        before, now = state["splits"].get("train"), self.digests().get("train")
+        if now is None or before is None or now == before:
+            return
+        text = f"{before['rows']} rows then, {now['rows']} now, and not the same"
+        if self.trainer and self.trainer.training:
+            raise CheckpointError(f"A resumed run goes on with its rows. The train split has changed: {text}.")
+        say(
+            f"warning: the train split is not the one that the model was trained on ({text}): rows of the other splits "
+            f"may be among those it has learned from."
+        )
+
+    # Loaders
+
+    def train_dataloader(self) -> BatchLoader:
         """Return the loader of the train split, in an order that each epoch has of its own."""
         return self._loader("train", self.seed, keep_short=False)
 
-    def val_dataloader(self) -> TensorLoader | list[Any]:
+    def val_dataloader(self) -> BatchLoader | list[Any]:
         """Return the loader of the validation split; an empty list where there is none."""
-        return self._loader("val") if "val" in self._tensors else []
+        return self._loader("val") if "val" in self._encoded else []
 
-    def test_dataloader(self) -> TensorLoader | list[Any]:
+    def test_dataloader(self) -> BatchLoader | list[Any]:
         """Return the loader of the test split; an empty list where there is none."""
-        return self._loader("test") if "test" in self._tensors else []
+        return self._loader("test") if "test" in self._encoded else []
 
-    def predict_dataloader(self) -> TensorLoader:
+    def predict_dataloader(self) -> BatchLoader:
         """Return the loader of the rows to predict."""
         return self._loader(self.predict_split)
 
@@ -188,11 +293,24 @@ class Data(LightningDataModule):
             DataError: there is neither.
         """
         for split in ("predict", "test"):
-            if split in self.rows:
+            if split in self.counts:
                 return split
         raise DataError("There are no rows to predict: the data has neither rows for it nor a test split.")
 
-    def _loader(self, split: str, seed: int | None = None, keep_short: bool = True) -> TensorLoader:
-        inputs, targets = self._tensors[split]
-        rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        return TensorLoader(inputs, targets, self.batch_size, seed, rank, world_size, keep_short)
+    def _loader(self, split: str, seed: int | None = None, keep_short: bool = True) -> BatchLoader:
+        inputs, targets = self._encoded[split]
+        rank, world_size, processes, on_gpu = 0, 1, 1, False
+        if self.trainer:
+            rank, world_size = self.trainer.global_rank, self.trainer.world_size
+            processes = max(1, world_size // self.trainer.num_nodes)
+            on_gpu = self.trainer.strategy.root_device.type == "cuda"
+        order = RowOrder(len(inputs), seed, targets if self.balanced and split == "train" else None)
+        plan = BatchPlan(order, self.batch_size, rank, world_size, keep_short)
+        workers = default_workers(processes) if self.num_workers is None else self.num_workers
+        return BatchLoader(inputs, targets, plan, workers, pin_memory=on_gpu)
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Augment batches of the training, where they are: on the device."""
+        if self._augment is None or self.trainer is None or not self.trainer.training:
+            return batch
+        return self._augment(Batch(*batch))

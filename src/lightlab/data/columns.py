@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from lightlab.data.rows import Rows
@@ -17,6 +20,10 @@ MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
 BOOLEANS = {"true": "1", "false": "0"}
 #: A column with some text is taken for misread numbers, and not for categories, from this share of numbers on.
 MOSTLY = 0.5
+#: From so many rows on a column can be seen to name rows.
+ENOUGH_ROWS = 20
+#: What columns are called whose different whole numbers name rows.
+ID_NAME = re.compile(r"(?:^|_)id$|^id_|[a-z]I[dD]$|^index$|^unnamed", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -35,13 +42,29 @@ class Numbers:
 def read_numbers(column: pd.Series[Any]) -> Numbers:
     """Read a column as numbers; true and false are 1 and 0."""
     if is_numeric_dtype(column) or is_bool_dtype(column):
-        values = column.to_numpy(dtype=np.float64, na_value=np.nan)
+        values: np.ndarray[Any, Any] = column.to_numpy(dtype=np.float64, na_value=np.nan)
         return Numbers(values, np.zeros(len(values), dtype=bool))
-    given = column.astype(object).where(column.notna(), "").astype(str).str.strip()
+    if column.dtype == "str" and (fast := _read_clean_texts(column)) is not None:
+        return Numbers(fast, np.zeros(len(fast), dtype=bool))
+    codes, distinct = pd.factorize(column)
+    given = pd.Series(distinct, dtype=object).astype(str).str.strip()
     missing = given.str.lower().isin(MISSING)
     numbers = pd.to_numeric(given.mask(missing).replace(_cased(BOOLEANS)), errors="coerce")
-    values = numbers.to_numpy(dtype=np.float64, na_value=np.nan)
-    return Numbers(values, (np.isnan(values) & ~missing.to_numpy()))
+    # The last place is for values that are missing, whose code is −1.
+    values = np.append(numbers.to_numpy(dtype=np.float64, na_value=np.nan), np.nan)
+    text = np.append(np.isnan(values[:-1]) & ~missing.to_numpy(), False)
+    return Numbers(values[codes], text[codes])
+
+
+def _read_clean_texts(column: pd.Series[Any]) -> np.ndarray[Any, Any] | None:
+    """Return the numbers of a column of text that holds nothing else, without a Python object for each."""
+    texts = pc.utf8_trim_whitespace(pa.array(column, type=pa.large_string()))
+    missing = pc.is_in(pc.utf8_lower(texts), value_set=pa.array(sorted(MISSING), type=pa.large_string()))
+    try:
+        numbers = pc.cast(pc.if_else(missing, pa.scalar(None, pa.large_string()), texts), pa.float64())
+    except pa.ArrowInvalid:
+        return None
+    return np.asarray(numbers.to_numpy(zero_copy_only=False), dtype=np.float64)
 
 
 def _cased(words: dict[str, str]) -> dict[str, str]:
@@ -49,9 +72,17 @@ def _cased(words: dict[str, str]) -> dict[str, str]:
 
 
 def is_numeric(column: pd.Series[Any]) -> bool:
-    """Return whether a column has numbers, and nothing else but missing values."""
+    """Return whether a column has numbers, and nothing else."""
     numbers = read_numbers(column)
     return not numbers.text.any() and not np.isnan(numbers.values).all()
+
+
+def is_boolean(column: pd.Series[Any]) -> bool:
+    """Return whether a column has nothing but true and false, and missing values."""
+    if is_numeric_dtype(column) or is_bool_dtype(column):
+        return is_bool_dtype(column)
+    given = pd.Series(column.dropna().unique(), dtype=object).astype(str).str.strip().str.lower()
+    return bool(given.isin([*BOOLEANS, *MISSING]).all()) and bool(given.isin(BOOLEANS).any())
 
 
 def misread(column: pd.Series[Any]) -> np.ndarray[Any, Any]:
@@ -86,7 +117,8 @@ def check_precision(rows: Rows, name: str, values: np.ndarray[Any, Any]) -> None
     Raises:
         DataError: they are too large for how little they differ.
     """
-    size, spread = float(np.abs(values).max(initial=0)), float(values.std()) if len(values) else 0.0
+    known = values[~np.isnan(values)]
+    size, spread = float(np.abs(known).max(initial=0)), float(known.std()) if len(known) else 0.0
     if 0 < spread < 1e-5 * size:
         raise DataError(
             f"Numbers differ by more than single precision rounds them. Received in column {name!r} of {rows.source}: "
@@ -94,6 +126,20 @@ def check_precision(rows: Rows, name: str, values: np.ndarray[Any, Any]) -> None
         )
 
 
-def names_rows(column: pd.Series[Any]) -> bool:
-    """Return whether a column is text that differs in every row, with enough rows to tell."""
-    return len(column) >= 20 and bool(column.is_unique) and not is_numeric(column) and not misread(column).any()
+def names_rows(column: pd.Series[Any], name: str, numbers: Numbers) -> str:
+    """Return why a column seems to name rows and not to describe them; nothing where it does not.
+
+    Text that mostly differs from row to row does, and whole numbers that all differ in a column called like an id.
+    """
+    known = int(column.notna().sum()) - int((column.astype(str) == "").sum())
+    distinct = column.nunique()
+    if known < ENOUGH_ROWS:
+        return ""
+    if not numbers.text.any():
+        whole = bool((numbers.values % 1 == 0).all())
+        return "whole numbers that all differ, called like an id" if _is_id(name, whole, distinct, known) else ""
+    return f"{distinct} different texts in {known} rows" if distinct > known / 2 else ""
+
+
+def _is_id(name: str, whole: bool, distinct: int, known: int) -> bool:
+    return whole and distinct == known and bool(ID_NAME.search(name))

@@ -1,137 +1,96 @@
-"""From what a source gives as inputs to tensors, and what is learned about them from the train split."""
+"""Arrays and images: what is learned about them from the train split, and how they are checked."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
-from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
-from lightlab.data.columns import check_not_misread, check_precision, is_numeric, read_numbers
-from lightlab.data.rows import Rows
-from lightlab.data_spec import InputSpec, Normalize
-from lightlab.errors import DataError, did_you_mean, sentences
+from lightlab.data.rows import Rows, Stored
+from lightlab.data_spec import InputKind, InputSpec, Normalize
+from lightlab.errors import DataError
 
-#: A text column with more different values than this is no category.
-MOST_CATEGORIES = 1000
+#: So many samples of stored inputs tell what their channels are like, and are read at once.
+SAMPLES_READ = 10_000
+READ_AT_ONCE = 256
 
 
-def learn_input(rows: Rows, normalize: Normalize, categorical: frozenset[str] = frozenset()) -> InputSpec:
-    """Learn from the train split how inputs are encoded and normalised.
+def learn_array(rows: Rows, normalize: Normalize, kind: InputKind = "array", high: float = 0.0) -> InputSpec:
+    """Learn from the train split how arrays are normalised, a channel (the first dimension) at a time.
 
     Args:
         rows: of the train split.
         normalize: how numbers are normalised.
-        categorical: columns of a table that hold categories although they are numbers.
+        kind: array or image.
+        high: the largest value that a pixel can have.
 
     Raises:
-        DataError: a column can't be used.
+        DataError: a value that is not finite.
     """
-    if isinstance(rows.inputs, Tensor):
-        offset, scale = _statistics(rows.inputs.transpose(0, 1).flatten(1).double().numpy().T, normalize)
-        return InputSpec(tuple(rows.inputs.shape[1:]), offset, scale)
-    table = rows.inputs
-    categories = {
-        str(name): tuple(sorted(_texts(table[name]).unique()))
-        for name in table
-        if name in categorical or not is_numeric(table[name])
-    }
-    for name in categories.keys() - categorical:
-        check_not_misread(rows, table, name)
-    for name, values in categories.items():
-        if len(values) > MOST_CATEGORIES:
-            raise DataError(
-                f"A column of categories has at most {MOST_CATEGORIES} different values. Received: {len(values)} in "
-                f"column {name!r} of {rows.source}. Put it under data.ignore if it only names rows."
-            )
-    columns = tuple(str(name) for name in table if str(name) not in categories)
-    if not columns and not categories:
-        raise DataError(f"Inputs have at least one column. {rows.source} has none beside the target.")
-    numbers = _numeric(rows, table, columns)
-    for name, values in zip(columns, numbers.T, strict=True):
-        check_precision(rows, name, values)
-    offset, scale = _statistics(numbers, normalize)
-    return InputSpec((len(columns) + len(categories),), offset, scale, columns, categories)
+    inputs = _tensor(rows)
+    if len(inputs) > SAMPLES_READ and isinstance(inputs, Stored):
+        inputs = inputs.take(np.linspace(0, len(inputs) - 1, SAMPLES_READ).astype(np.int64))
+    channels = inputs.shape[1]
+    count, total, squares = 0, np.zeros(channels), np.zeros(channels)
+    low, most = np.full(channels, np.inf), np.full(channels, -np.inf)
+    shift: np.ndarray[Any, Any] | None = None
+    for start in range(0, len(inputs), READ_AT_ONCE):
+        part = inputs[torch.arange(start, min(start + READ_AT_ONCE, len(inputs)))]
+        values = part.transpose(0, 1).flatten(1).double().numpy()
+        if shift is None:  # squares of what is far from 0 would lose what differs
+            shift = values.mean(axis=1)
+        moved = values - shift[:, None]
+        count += values.shape[1]
+        total, squares = total + moved.sum(axis=1), squares + (moved**2).sum(axis=1)
+        low, most = np.minimum(low, values.min(axis=1)), np.maximum(most, values.max(axis=1))
+    mean = total / count
+    spread = np.sqrt(np.maximum(squares / count - mean**2, 0))
+    offset, scale = statistics(mean + (0 if shift is None else shift), spread, low, most, normalize)
+    return InputSpec(tuple(inputs.shape[1:]), offset, scale, kind=kind, high=high)
 
 
-def encode_input(rows: Rows, spec: InputSpec) -> Tensor:
-    """Return a split's inputs, (rows, *spec.shape).
-
-    Args:
-        rows: of the split.
-        spec: what was learned from the train split.
+def check_array(rows: Rows, spec: InputSpec) -> Tensor | Stored:
+    """Return a split's inputs, (rows, *spec.shape), if the model can take them.
 
     Raises:
-        DataError: a column that is missing, or holds something else than in training.
+        DataError: they have another shape, or a value that is not finite.
     """
-    if isinstance(rows.inputs, Tensor):
-        if tuple(rows.inputs.shape[1:]) != spec.shape:
+    inputs = _tensor(rows)
+    if tuple(inputs.shape[1:]) != spec.shape:
+        raise DataError(f"Inputs are of shape {spec.shape}. Received from {rows.source}: {tuple(inputs.shape[1:])}.")
+    if isinstance(inputs, Tensor) and inputs.is_floating_point():
+        bad = ~torch.isfinite(inputs.flatten(1)).all(dim=1)
+        if bool(bad.any()):
+            place = int(bad.int().argmax())
             raise DataError(
-                f"Inputs are of shape {spec.shape}. Received from {rows.source}: {tuple(rows.inputs.shape[1:])}."
+                f"Inputs are finite numbers. Received in {rows.source}: NaN or inf in row {rows.ids[place]}, and so in "
+                f"{int(bad.sum())} of {len(rows)} rows."
             )
+    return inputs
+
+
+def _tensor(rows: Rows) -> Tensor | Stored:
+    if isinstance(rows.inputs, Tensor | Stored):
         return rows.inputs
-    table = rows.inputs
-    for name in (*spec.columns, *spec.categories):
-        if name not in table:
-            near = did_you_mean(name, map(str, table.columns))
-            raise DataError(sentences(f"The model was trained with a column {name!r}. {rows.source} has none.", near))
-    parts = [_numeric(rows, table, spec.columns)]
-    for name, values in spec.categories.items():
-        texts = _texts(table[name])
-        codes = texts.map({value: code for code, value in enumerate(values)})
-        if codes.isna().any():
-            _say_unknown(rows, name, texts[codes.isna()])
-        parts.append(codes.fillna(-1).to_numpy(dtype=np.float64)[:, None])
-    return torch.from_numpy(np.concatenate(parts, axis=1).astype(np.float32))
+    raise DataError(f"The model takes arrays. Received: columns of a table, from {rows.source}.")
 
 
-def _texts(column: pd.Series[Any]) -> pd.Series[Any]:
-    """Return categories as text; a missing one is the empty text, a category of its own."""
-    return column.astype(object).where(column.notna(), "").astype(str)
-
-
-@rank_zero_only
-def _say_unknown(rows: Rows, name: str, texts: pd.Series[Any]) -> None:
-    """Say which categories a model does not know: they count as none of those it does."""
-    shown = ", ".join(map(repr, texts.unique()[:3]))
-    print(f"unknown: {len(texts)} of {len(rows)} rows of {rows.source} have in {name} what training has not: {shown}")
-
-
-def _numeric(rows: Rows, table: pd.DataFrame, columns: tuple[str, ...]) -> np.ndarray[Any, Any]:
-    """Return numeric columns, (rows, columns).
-
-    Raises:
-        DataError: a value that is missing, infinite or no number, with its place.
-    """
-    arrays = []
-    for name in columns:
-        column = table[name]
-        values = read_numbers(column).values
-        bad = ~np.isfinite(values)
-        if bad.any():
-            place = int(bad.argmax())
-            value = column.iloc[place]
-            received = "nothing" if pd.isna(value) or value == "" else repr(value) if isinstance(value, str) else value
-            raise DataError(
-                f"A column of numbers has a finite number in every row. Received in column {name!r}: {received} at "
-                f"{rows.where(table, place)}, and so in {int(bad.sum())} of {len(table)} rows. Mend the file, or put "
-                f"the column under data.ignore."
-            )
-        arrays.append(values)
-    return np.stack(arrays, axis=1) if arrays else np.zeros((len(table), 0))
-
-
-def _statistics(values: np.ndarray[Any, Any], normalize: Normalize) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return offset and scale of each column of (rows, columns); a constant column is only shifted."""
+def statistics(
+    mean: np.ndarray[Any, Any],
+    spread: np.ndarray[Any, Any],
+    low: np.ndarray[Any, Any],
+    high: np.ndarray[Any, Any],
+    normalize: Normalize,
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return offset and scale of each column or channel; a constant one is only shifted."""
     if normalize == "standard":
-        offset, scale = values.mean(axis=0), values.std(axis=0)
+        offset, scale = mean, spread
     elif normalize == "min_max":
-        offset, scale = values.min(axis=0), np.ptp(values, axis=0)
+        offset, scale = low, high - low
     else:
-        offset, scale = np.zeros(values.shape[1]), np.ones(values.shape[1])
+        offset, scale = np.zeros_like(mean), np.ones_like(mean)
     # What is left of a constant after rounding is no spread.
-    constant = scale <= 1e-12 * np.maximum(np.abs(values).max(axis=0, initial=0), 1e-300)
+    constant = scale <= 1e-12 * np.maximum(np.maximum(np.abs(low), np.abs(high)), 1e-300)
     return tuple(offset.tolist()), tuple(np.where(constant, 1.0, scale).tolist())

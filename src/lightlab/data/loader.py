@@ -1,13 +1,19 @@
-"""Whole batches by index, from tensors in memory: no Python for each sample, nothing padded, lost or doubled."""
+"""Whole batches by index: no Python for each sample, nothing padded, lost or doubled."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
 from lightlab.batch import Batch
+from lightlab.data.rows import Stored
+
+#: More workers than this on one machine seldom read faster.
+MOST_WORKERS = 8
 
 
 class RowOrder:
@@ -16,12 +22,15 @@ class RowOrder:
     Args:
         rows: how many there are.
         seed: of the shuffling; ``None`` for the rows' own order.
+        classes: the class of each row, (rows,): rows are then drawn with replacement, each class as often as any
+            other. ``None`` to take each row once.
     """
 
-    def __init__(self, rows: int, seed: int | None) -> None:
+    def __init__(self, rows: int, seed: int | None, classes: Tensor | None = None) -> None:
         self.rows = rows
         self.seed = seed
         self.epoch = 0
+        self._chances = None if classes is None else (1 / classes.bincount().double())[classes].cumsum(0)
 
     def set_epoch(self, epoch: int) -> None:
         """Move to an epoch; Lightning calls it before each."""
@@ -33,41 +42,41 @@ class RowOrder:
             return torch.arange(self.rows)
         # A large odd factor keeps the streams of neighbouring seeds apart.
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        return torch.randperm(self.rows, generator=generator)
+        if self._chances is None:
+            return torch.randperm(self.rows, generator=generator)
+        # Not torch.multinomial, which takes 2²⁴ rows at most.
+        drawn = torch.rand(self.rows, generator=generator, dtype=torch.float64) * self._chances[-1]
+        return torch.searchsorted(self._chances, drawn, right=True).clamp_(max=self.rows - 1)
 
 
-class TensorLoader:
-    """Batches of rows held in memory; each process gets its share of every batch.
+class BatchPlan:
+    """Which rows one process has in each batch of an epoch.
 
     Args:
-        inputs: (rows, …).
-        targets: (rows, …), or ``None``.
+        order: of the rows.
         batch_size: rows of a step over all processes.
-        seed: of the shuffling; ``None`` for the rows' own order.
         rank: which process this is.
         world_size: how many there are.
         keep_short: whether a last batch of less than half the size stands by itself. In training its rows join the
             batch before it: a step on a few rows is noise, and batch norm can't learn from one.
+
+    Attributes:
+        start: the batch that the next epoch starts from, where training goes on in the middle of one.
     """
 
     def __init__(
         self,
-        inputs: Tensor,
-        targets: Tensor | None,
+        order: RowOrder,
         batch_size: int,
-        seed: int | None,
-        rank: int,
-        world_size: int,
-        keep_short: bool,
+        rank: int = 0,
+        world_size: int = 1,
+        keep_short: bool = True,
     ) -> None:
-        self.inputs = inputs
-        self.targets = targets
-        self.batch_size = batch_size
+        self.order = order
         self.rank = rank
         self.world_size = world_size
-        self.sampler = RowOrder(len(inputs), seed)  # where Lightning looks for set_epoch, as DataLoader has it
-        self.batch_sampler = None
-        self.bounds = [*range(0, len(inputs), batch_size), len(inputs)]
+        self.start = 0
+        self.bounds = [*range(0, order.rows, batch_size), order.rows]
         short = len(self.bounds) > 2 and self.bounds[-1] - self.bounds[-2] < batch_size / 2
         if short and not keep_short:
             del self.bounds[-2]
@@ -75,11 +84,86 @@ class TensorLoader:
     def __len__(self) -> int:
         return len(self.bounds) - 1
 
+    def __iter__(self) -> Iterator[tuple[Tensor, int]]:
+        """Give the places of this process's rows of each batch, and how many rows all processes have in it."""
+        order, first_batch, self.start = self.order(), self.start, 0
+        for batch in range(first_batch, len(self)):
+            begin, total = self.bounds[batch], self.bounds[batch + 1] - self.bounds[batch]
+            first, last = (begin + total * edge // self.world_size for edge in (self.rank, self.rank + 1))
+            yield order[first:last], total
+
+
+class BatchLoader:
+    """Batches of rows, each process its share of every batch.
+
+    Inputs in memory are batched here; those that are stored are read by worker processes ahead of time.
+
+    Args:
+        inputs: (rows, …).
+        targets: (rows, …), or ``None``.
+        plan: which rows make a batch.
+        workers: how many processes read stored inputs.
+        pin_memory: whether to have batches of stored inputs where a GPU takes them faster.
+    """
+
+    batch_sampler = None
+
+    def __init__(
+        self,
+        inputs: Tensor | Stored,
+        targets: Tensor | None,
+        plan: BatchPlan,
+        workers: int = 0,
+        pin_memory: bool = False,
+    ) -> None:
+        self.plan = plan
+        self._given = 0
+        self.sampler = plan.order  # where Lightning looks for set_epoch, as DataLoader has it
+        self.samples = _Samples(inputs, targets)
+        self._loader: DataLoader[Batch] | None = None
+        if isinstance(inputs, Stored):
+            self._loader = DataLoader(
+                self.samples,
+                sampler=plan,
+                batch_size=None,
+                num_workers=workers,
+                pin_memory=pin_memory,
+                persistent_workers=workers > 0,
+            )
+
+    def __len__(self) -> int:
+        return len(self.plan)
+
     def __iter__(self) -> Iterator[Batch]:
-        order = self.sampler()
-        for start, stop in zip(self.bounds, self.bounds[1:], strict=False):
-            total = stop - start
-            first, last = (start + total * edge // self.world_size for edge in (self.rank, self.rank + 1))
-            places = order[first:last]
-            targets = None if self.targets is None else self.targets[places]
-            yield Batch(self.inputs[places], targets, places, total)
+        """Give the batches of an epoch; nothing is read before the first is asked for, when the epoch is set."""
+        self._given = self.plan.start
+        for batch in self._loader or map(self.samples.__getitem__, self.plan):
+            self._given += 1
+            yield batch
+
+    def state_dict(self) -> dict[str, int]:
+        """Return how many batches of the epoch were given: Lightning keeps it in checkpoints."""
+        return {"batches": self._given}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on after so many batches; after the last, a new epoch begins."""
+        self.plan.start = state["batches"] % len(self)
+
+
+class _Samples(Dataset[Batch]):
+    """Makes the batches of a plan."""
+
+    def __init__(self, inputs: Tensor | Stored, targets: Tensor | None) -> None:
+        self.inputs = inputs
+        self.targets = targets
+
+    def __getitem__(self, planned: tuple[Tensor, int]) -> Batch:
+        places, total = planned
+        targets = None if self.targets is None else self.targets[places]
+        return Batch(self.inputs[places], targets, places, total)
+
+
+def default_workers(processes: int) -> int:
+    """Return how many workers suit each of so many training processes of this machine."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(MOST_WORKERS, cores // processes))

@@ -2,12 +2,55 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from torch import Tensor
+
+#: Places of rows, (rows,).
+Places = np.ndarray[Any, np.dtype[np.int64]]
+
+
+class Stored:
+    """Inputs that stay where they are stored, and are read when a batch needs them.
+
+    Args:
+        places: which of the stored samples these are, in order.
+        shape: of one sample.
+    """
+
+    def __init__(self, places: Places, shape: tuple[int, ...]) -> None:
+        self.places = places
+        self.sample_shape = shape
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of all of them, (rows, …), as a tensor has it."""
+        return (len(self.places), *self.sample_shape)
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, places: Any) -> Tensor:
+        """Read the samples at these places, (places, …)."""
+        return self.read(self.places[np.asarray(places)])
+
+    def take(self, places: Places) -> Stored:
+        """Return those at these places, unread."""
+        raise NotImplementedError
+
+    def read(self, stored: Places) -> Tensor:
+        """Read samples by where they are stored, (samples, …)."""
+        raise NotImplementedError
+
+    def fingerprints(self) -> np.ndarray[Any, np.dtype[np.uint64]]:
+        """Return a number for each sample that is the same for samples of the same content, (rows,)."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -15,31 +58,69 @@ class Rows:
     """Some rows of a source.
 
     Attributes:
-        inputs: a table of features, or a tensor (rows, …).
+        inputs: a table of features; a tensor (rows, …); or what is read when it is needed.
         targets: a table of the target columns; ``None`` where they are not known.
         ids: what people call each row: a number, or the value of an id column.
         source: where the rows come from, for messages.
         id_name: what ``ids`` is called in predictions.
-        first_line: the line of the first row in its file, or 0 where there is no file.
+        columns: all that the source knows of each row, by which rows can be split.
+        locate: returns where the row of an index label stands, for messages; by default its number.
     """
 
-    inputs: pd.DataFrame | Tensor
+    inputs: pd.DataFrame | Tensor | Stored
     targets: pd.DataFrame | None
     ids: np.ndarray[Any, Any]
     source: str
     id_name: str = "id"
-    first_line: int = 0
+    columns: pd.DataFrame | None = None
+    locate: Callable[[Any], str] | None = None
 
     def __len__(self) -> int:
         return len(self.inputs)
 
-    def take(self, places: np.ndarray[Any, Any]) -> Rows:
+    def take(self, places: Places) -> Rows:
         """Return the rows at these places."""
-        inputs = self.inputs.iloc[places] if isinstance(self.inputs, pd.DataFrame) else self.inputs[places]
-        targets = None if self.targets is None else self.targets.iloc[places]
-        return Rows(inputs, targets, self.ids[places], self.source, self.id_name, self.first_line)
+        given = self.inputs
+        return replace(
+            self,
+            inputs=given[torch.from_numpy(places)] if isinstance(given, Tensor) else given.take(places),
+            targets=None if self.targets is None else self.targets.take(places),
+            ids=self.ids[places],
+            columns=None if self.columns is None else self.columns.take(places),
+        )
 
-    def where(self, table: pd.DataFrame, place: int) -> str:
+    def where(self, table: pd.DataFrame | pd.Series[Any], place: int) -> str:
         """Return how to find the row at a place of a table that was taken from these rows."""
         label = table.index[place]
-        return f"{self.source}:{label + self.first_line}" if self.first_line else f"{self.source}, row {label}"
+        return self.locate(label) if self.locate else f"{self.source}, row {label}"
+
+    def fingerprints(self) -> np.ndarray[Any, np.dtype[np.uint64]]:
+        """Return a number for each row that is the same for rows of the same inputs and targets, (rows,)."""
+        if isinstance(self.inputs, Tensor):
+            numbers = _hash_tensor(self.inputs)
+        elif isinstance(self.inputs, Stored):
+            numbers = self.inputs.fingerprints()
+        else:
+            numbers = _hash_table(self.inputs)
+        return numbers if self.targets is None else numbers * np.uint64(31) + _hash_table(self.targets)
+
+
+def digest(fingerprints: np.ndarray[Any, np.dtype[np.uint64]]) -> str:
+    """Return the SHA-256 of rows, in hexadecimal, from their fingerprints in order."""
+    return hashlib.sha256(fingerprints.astype("<u8").tobytes()).hexdigest()
+
+
+def _hash_table(table: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.uint64]]:
+    numbers: np.ndarray[Any, Any] = pd.util.hash_pandas_object(table, index=False).to_numpy(dtype=np.uint64)
+    return numbers
+
+
+def _hash_tensor(values: Tensor) -> np.ndarray[Any, np.dtype[np.uint64]]:
+    """Hash each row of a tensor: a sum of its words of eight bytes with odd random factors, modulo 2⁶⁴."""
+    flat = values.flatten(1).contiguous().view(torch.uint8).numpy() if values[0:1].numel() else None
+    if flat is None:
+        return np.zeros(len(values), dtype=np.uint64)
+    words = np.pad(flat, ((0, 0), (0, -flat.shape[1] % 8))).view(np.uint64)
+    factors = np.random.default_rng(0).integers(0, 2**63, words.shape[1], dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+    numbers: np.ndarray[Any, Any] = pd.util.hash_array((words * factors).sum(axis=1, dtype=np.uint64))
+    return numbers

@@ -2,72 +2,248 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import numpy as np
-from sklearn.model_selection import train_test_split
+import pandas as pd
+from pydantic import Field
+from sklearn.model_selection import (
+    GroupKFold,
+    KFold,
+    StratifiedGroupKFold,
+    StratifiedKFold,
+    TimeSeriesSplit,
+    train_test_split,
+)
 
-from lightlab.errors import ConfigError, DataError
+from lightlab.data.rows import Places, Rows
+from lightlab.errors import ConfigError, DataError, did_you_mean, sentences
+from lightlab.specs import check_parameters
 
 SPLITS = ("train", "val", "test")
+#: What people write for a split in a column.
+SPELLINGS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val"}
+SPELLINGS |= {"test": "test", "testing": "test"}
+KEY = ("data", "split")
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
-def split_rows(
-    rows: int, fractions: Sequence[float], seed: int, strata: np.ndarray[Any, Any] | None = None
-) -> dict[str, np.ndarray[Any, Any]]:
-    """Share out rows at random.
+@dataclass(frozen=True)
+class Split:
+    """How rows are shared out.
+
+    Attributes:
+        shares: of train, validation and test; they add up to 1, and the last two may be 0.
+        stratify: whether each split has the classes in the same proportions, where the target is of classes.
+        groups: a column whose values are kept together: no value stands in two splits.
+        time: a column by which rows are ordered: the oldest are for training, the latest for testing.
+        column: a column that says of each row which split it is for: train, val or test.
+        folds: how many parts the rows are cut into, after the share of the test split; ``fold`` is for validation.
+        fold: which part, from 0 on.
+    """
+
+    shares: tuple[Share, Share, Share] = (0.7, 0.15, 0.15)
+    stratify: bool = True
+    groups: str | None = None
+    time: str | None = None
+    column: str | None = None
+    folds: Annotated[int, Field(ge=2)] | None = None
+    fold: Annotated[int, Field(ge=0)] = 0
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns that it asks for."""
+        return [name for name in (self.groups, self.time, self.column) if name]
+
+
+def parse_split(config: Any) -> Split:
+    """Read how rows are shared out: three shares, or a mapping of what `Split` has.
+
+    Raises:
+        ConfigError: with every fault.
+    """
+    given = config if isinstance(config, Mapping) else {"shares": list(config)}
+    split = Split(**check_parameters(Split, given, KEY, name="split"))
+    shares = split.shares
+    if shares[0] == 0 or abs(sum(shares) - 1) > 1e-6:
+        raise ConfigError.at(
+            KEY,
+            "split has three shares (train, validation, test) that add up to 1; the first is not 0. "
+            f"Received: {list(shares)}.",
+        )
+    if len(split.columns) > 1:
+        raise ConfigError.at(KEY, f"Rows are split by one column. Received: {', '.join(split.columns)}.")
+    if split.column and split.folds:
+        raise ConfigError.at(KEY, "Rows are split by a column or into folds. Received: both column and folds.")
+    if split.fold and split.fold >= (split.folds or 1):
+        last = f"0 to {split.folds - 1}" if split.folds else "0, as folds is not given"
+        raise ConfigError.at((*KEY, "fold"), f"fold is one of the folds: {last}. Received: {split.fold}.")
+    return split
+
+
+def split_rows(rows: Rows, split: Split, seed: int, strata: np.ndarray[Any, Any] | None = None) -> dict[str, Places]:
+    """Share out rows.
 
     Args:
-        rows: how many there are.
-        fractions: the shares of train, validation and test; they add up to 1, and the last two may be 0.
+        rows: all of them.
+        split: how.
         seed: the same one gives the same splits.
         strata: the class of each row: each split then has the classes in the same proportions. Classes of fewer
             rows than there are splits go to the train split.
 
     Returns:
-        for each split its places, sorted.
+        for each split its places, sorted; a split without rows is left out.
 
     Raises:
-        ConfigError: the fractions are no shares of one.
-        DataError: they leave a split that was asked for with nothing.
+        DataError: a split that was asked for is left with nothing, or a column can't be used.
     """
-    if len(fractions) != len(SPLITS) or min(fractions) < 0 or fractions[0] == 0 or abs(sum(fractions) - 1) > 1e-6:
-        raise ConfigError.at(
-            ("data", "split"),
-            "split has three shares (train, validation, test) that add up to 1; the first is not 0. "
-            f"Received: {list(fractions)}.",
-        )
-    counts = [round(rows * fraction) for fraction in fractions]
-    counts[0] = rows - counts[1] - counts[2]
-    for split, fraction, count in zip(SPLITS, fractions, counts, strict=True):
-        if fraction and count < 1:
+    strata = strata if split.stratify else None
+    if split.column:
+        parts = _by_column(rows, split.column)
+    elif split.folds:
+        parts = _into_folds(rows, split, split.folds, seed, strata)
+    elif split.time:
+        order = np.argsort(_times(rows, split.time), kind="stable")
+        parts = dict(zip(SPLITS, np.split(order, np.cumsum(_counts(len(rows), split.shares))[:2]), strict=True))
+    elif split.groups:
+        parts = _by_group(_column(rows, split.groups), split.shares, seed)
+    else:
+        parts = _at_random(np.arange(len(rows)), _counts(len(rows), split.shares), seed, strata)
+    for name, share in zip(SPLITS, split.shares, strict=True):
+        wanted = name == "train" if split.column else share > 0 or (name == "val" and split.folds)
+        if wanted and not len(parts[name]):
+            how = f"by {split.columns[0]!r}" if split.columns else f"with a share of {share:g}"
             raise DataError(
-                f"Every split that data.split asks for has rows. Received: {rows} rows, of which a share of "
-                f"{fraction:g} leaves {count} for {split}. Bring more rows, or set that share to 0."
+                f"Every split that data.split asks for has rows. Received: {len(rows)} rows, of which the split {how} "
+                f"leaves none for {name}. Bring more rows, or set that share to 0."
             )
-    everything = np.arange(rows)
-    common, rare = everything, everything[:0]
+    return {name: np.sort(places) for name, places in parts.items() if len(places)}
+
+
+def _counts(rows: int, shares: tuple[float, float, float]) -> list[int]:
+    val, test = (round(rows * share) for share in shares[1:])
+    return [rows - val - test, val, test]
+
+
+def _at_random(places: Places, counts: list[int], seed: int, strata: np.ndarray[Any, Any] | None) -> dict[str, Places]:
+    common, rare = places, places[:0]
     if strata is not None:
         _, codes, sizes = np.unique(strata, return_inverse=True, return_counts=True)
         is_common = sizes[codes] >= sum(count > 0 for count in counts)
-        common, rare = everything[is_common], everything[~is_common]
-        strata = codes if len(common) else None
-        common, rare = (common, rare) if len(common) else (everything, everything[:0])
+        if is_common.any():
+            common, rare, strata = places[is_common], places[~is_common], codes
+        else:
+            strata = None
     rest, test = _cut(common, counts[2], seed, strata)
     train, val = _cut(rest, counts[1], seed + 1, strata)
-    parts = {"train": np.concatenate([train, rare]), "val": val, "test": test}
-    return {split: np.sort(places) for split, places in parts.items()}
+    return {"train": np.concatenate([train, rare]), "val": val, "test": test}
 
 
-def _cut(
-    places: np.ndarray[Any, Any], count: int, seed: int, strata: np.ndarray[Any, Any] | None
-) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+def _cut(places: Places, count: int, seed: int, strata: np.ndarray[Any, Any] | None) -> tuple[Places, Places]:
     """Take ``count`` of the places away at random."""
-    if count == 0:
-        return places, places[:0]
+    if count == 0 or count >= len(places):
+        return (places, places[:0]) if count == 0 else (places[:0], places)
     classes = None if strata is None else strata[places]
     if classes is not None and min(count, len(places) - count) < len(np.unique(classes)):
         classes = None  # too few rows for one of each class
     kept, taken = train_test_split(places, test_size=count, random_state=seed, stratify=classes)
     return kept, taken
+
+
+def _by_column(rows: Rows, name: str) -> dict[str, Places]:
+    column = _column(rows, name)
+    given = column.astype(str).str.strip().str.lower().map(SPELLINGS)
+    if given.isna().any():
+        place = int(given.isna().to_numpy().argmax())
+        raise DataError(
+            f"A column that says which split a row is for holds train, val or test. Received in column {name!r}: "
+            f"{column.iloc[place]!r} at {rows.where(column, place)}, and so in {int(given.isna().sum())} rows."
+        )
+    return {split: np.flatnonzero((given == split).to_numpy()) for split in SPLITS}
+
+
+def _by_group(groups: pd.Series[Any], shares: tuple[float, float, float], seed: int) -> dict[str, Places]:
+    """Give each group, the largest first, to the split that is furthest from its share."""
+    codes, _ = pd.factorize(groups)
+    sizes = np.bincount(codes)
+    order = np.random.default_rng(seed).permutation(len(sizes))
+    order = order[np.argsort(-sizes[order], kind="stable")]
+    missing = np.array(shares) * len(groups)
+    given = np.zeros(len(sizes), dtype=np.int64)
+    for group in order:
+        given[group] = missing.argmax()
+        missing[given[group]] -= sizes[group]
+    return {split: np.flatnonzero(given[codes] == number) for number, split in enumerate(SPLITS)}
+
+
+def _into_folds(
+    rows: Rows, split: Split, folds: int, seed: int, strata: np.ndarray[Any, Any] | None
+) -> dict[str, Places]:
+    """Take the test split away, which is the same for every fold, and cut the rest into folds."""
+    test_share = split.shares[2]
+    groups = pd.factorize(_column(rows, split.groups))[0] if split.groups else None
+    if split.time:
+        order = np.argsort(_times(rows, split.time), kind="stable")
+        rest, test = np.split(order, [len(rows) - round(len(rows) * test_share)])
+    elif split.groups:
+        parts = _by_group(_column(rows, split.groups), (1 - test_share, 0.0, test_share), seed)
+        rest, test = parts["train"], parts["test"]
+    else:
+        counts = _counts(len(rows), (1 - test_share, 0.0, test_share))
+        parts = _at_random(np.arange(len(rows)), counts, seed, strata)
+        rest, test = parts["train"], parts["test"]
+    classes = None if strata is None else pd.factorize(strata)[0][rest]
+    if classes is not None and np.bincount(classes).min(initial=folds) < folds:
+        classes = None  # too few rows for one of each class in each fold
+    shuffled: dict[str, Any] = {"n_splits": folds, "shuffle": True, "random_state": seed}
+    cutter: Any = TimeSeriesSplit(folds) if split.time else KFold(**shuffled)
+    if groups is not None:
+        cutter = GroupKFold(**shuffled) if classes is None else StratifiedGroupKFold(**shuffled)
+    elif classes is not None and not split.time:
+        cutter = StratifiedKFold(**shuffled)
+    try:
+        cuts = list(cutter.split(rest, classes, None if groups is None else groups[rest]))
+    except ValueError as cause:
+        raise DataError(f"{len(rest)} rows can't be cut into {folds} folds: {cause}") from cause
+    train, val = cuts[split.fold]
+    return {"train": rest[train], "val": rest[val], "test": test}
+
+
+def _column(rows: Rows, name: str) -> pd.Series[Any]:
+    """Return a column to split by.
+
+    Raises:
+        DataError: there is none, or it has missing values.
+    """
+    if rows.columns is None or name not in rows.columns:
+        known = [] if rows.columns is None else list(map(str, rows.columns))
+        there = f"There are: {', '.join(known)}." if known else "It has no columns to split by."
+        raise DataError(
+            sentences(f"data.split names a column. {rows.source} has no {name!r}.", did_you_mean(name, known) or there)
+        )
+    column = rows.columns[name]
+    missing = (column.isna() | (column.astype(str) == "")).to_numpy()
+    if missing.any():
+        raise DataError(
+            f"A column to split by has a value in every row. Missing in column {name!r}: {int(missing.sum())} rows, "
+            f"first at {rows.where(column, int(missing.argmax()))}."
+        )
+    return column
+
+
+def _times(rows: Rows, name: str) -> np.ndarray[Any, Any]:
+    """Return a column as times, or numbers, that can be ordered."""
+    column = _column(rows, name)
+    numbers = pd.to_numeric(column, errors="coerce")
+    if not numbers.isna().any():
+        return numbers.to_numpy()
+    times = pd.to_datetime(column, errors="coerce", format="ISO8601", utc=True)
+    if times.isna().any():
+        place = int(times.isna().to_numpy().argmax())
+        raise DataError(
+            f"A column to split by time holds numbers or dates as in 2024-01-31. Received in column {name!r}: "
+            f"{column.iloc[place]!r} at {rows.where(column, place)}."
+        )
+    return times.to_numpy()

@@ -55,9 +55,8 @@ class PredictionWriter(Callback):
         table = pd.concat([pd.DataFrame(part) for part in parts if part.get("places")])
         table = table.sort_values("places", ignore_index=True)
         datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it untyped
-        rows = datamodule.rows[datamodule.predict_split]
-        id_name = "id" if rows.id_name in table else rows.id_name
-        table.insert(0, id_name, rows.ids[table.pop("places").to_numpy()])
+        name, ids = datamodule.name_rows(datamodule.predict_split, table.pop("places").to_numpy())
+        table.insert(0, "id" if name in table else name, ids)
         write_table(table, self.path)
 
 

@@ -1,0 +1,203 @@
+"""Tables in files: CSV and TSV, every value as text, and Parquet."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv as arrow_csv
+import pyarrow.parquet as pq
+
+from lightlab.errors import DataError, did_you_mean, sentences
+
+PARQUET = (".parquet", ".pq")
+TABS = (".tsv", ".tab")
+#: Other separators that people use, by which a file with one wide column is recognised.
+SEPARATORS = ",;\t|"
+
+
+@dataclass(frozen=True)
+class TextForm:
+    """How a table is written as text.
+
+    Attributes:
+        separator: of values; by default a tab in .tsv and .tab files, and a comma elsewhere.
+        decimal: what stands before a number's fraction, a point or a comma.
+        encoding: of the text.
+    """
+
+    separator: str | None = None
+    decimal: str = "."
+    encoding: str = "utf-8"
+
+    def separator_of(self, path: str) -> str:
+        """Return what separates the values of a file."""
+        return self.separator or ("\t" if path.lower().endswith(TABS) else ",")
+
+    def reader(self, path: str) -> Iterator[tuple[int, list[str]]]:
+        """Give the lines of a file that are not blank: the number of the line that each starts on, and its values."""
+        # By utf-8-sig a byte order mark is no part of the text.
+        encoding = "utf-8-sig" if self.encoding.lower().replace("_", "-") in ("utf-8", "utf8") else self.encoding
+        with open(path, newline="", encoding=encoding) as stream:
+            lines = csv.reader(stream, delimiter=self.separator_of(path), strict=True)
+            number = 1
+            for line in lines:
+                if line:
+                    yield number, line
+                number = lines.line_num + 1
+
+
+def read_table(path: str, form: TextForm = TextForm()) -> pd.DataFrame:
+    """Read a table by its file's ending: Parquet, or CSV with a header line.
+
+    Args:
+        path: of the file.
+        form: how it is written, if it is text.
+
+    Raises:
+        DataError: no such file, not a table, no rows, lines of another length than the header, or a column name twice.
+    """
+    file = find_file(path, "A table is read from a CSV or Parquet file")
+    if file.suffix.lower() in PARQUET:
+        return _read_parquet(file, path)
+    header = _read_header(path, form)
+    table = _read_csv(path, form, header)
+    if not len(table):
+        raise DataError(f"A CSV file has rows below its header. {path} has none.")
+    return table if form.decimal == "." else table.apply(lambda column: _with_points(column, form.decimal))
+
+
+def find_file(path: str, rule: str) -> Path:
+    """Return the path of a file that is there.
+
+    Raises:
+        DataError: it is not; with the files beside it that are nearly called so.
+    """
+    file = Path(path)
+    try:
+        if file.is_file():
+            return file
+        what = "a folder" if file.is_dir() else "no such file"
+        others = [] if file.is_dir() or not file.parent.is_dir() else [other.name for other in file.parent.iterdir()]
+    except OSError as cause:
+        raise DataError(f"{rule}. Received: {path} ({cause.strerror}).") from cause
+    raise DataError(sentences(f"{rule}. Received: {path} ({what}).", did_you_mean(file.name, others)))
+
+
+def locate_row(path: str, form: TextForm, row: Any) -> str:
+    """Return where a row of a table stands in its file: by line in text, blank lines and broken ones counted."""
+    if path.lower().endswith(PARQUET):
+        return f"{path}, row {row}"
+    number, _ = next(islice(form.reader(path), int(row) + 1, None))
+    return f"{path}:{number}"
+
+
+def _read_header(path: str, form: TextForm) -> list[str]:
+    try:
+        _, header = next(form.reader(path), (1, []))
+    except (UnicodeDecodeError, LookupError) as cause:
+        raise _wrong_encoding(path, form.encoding, cause) from cause
+    except (OSError, csv.Error) as cause:
+        raise DataError(f"{path} can't be read as CSV: {cause}.") from cause
+    separator = form.separator_of(path)
+    if not header:
+        raise DataError(f"A CSV file starts with a line of column names. {path} is empty.")
+    others = [other for other in SEPARATORS if other != separator and other in header[0]]
+    if len(header) == 1 and others:
+        raise DataError(
+            f"The values of a CSV file are separated by {_name(separator)}. Received in {path}:1: {header[0]!r}. "
+            f"Set data.separator, as in {others[0]!r}."
+        )
+    if "" in map(str.strip, header):
+        place = [name.strip() for name in header].index("") + 1
+        raise DataError(f"Every column of a CSV file has a name. In {path}:1 column {place} has none.")
+    if all(_is_number(name) for name in header):
+        raise DataError(
+            f"A CSV file starts with a line of column names. {path}:1 has numbers: {', '.join(header[:5])}."
+        )
+    twice = [name for name, count in Counter(header).items() if count > 1]
+    if twice:
+        raise DataError(f"A column name stands once in a CSV file's header. {path}:1 has {twice[0]!r} more than once.")
+    return header
+
+
+def _read_csv(path: str, form: TextForm, header: list[str]) -> pd.DataFrame:
+    """Read all values as text."""
+    try:
+        table = arrow_csv.read_csv(
+            path,
+            read_options=arrow_csv.ReadOptions(encoding=form.encoding, block_size=8 << 20),
+            parse_options=arrow_csv.ParseOptions(delimiter=form.separator_of(path), newlines_in_values=True),
+            convert_options=arrow_csv.ConvertOptions(
+                column_types=dict.fromkeys(header, pa.large_string()), strings_can_be_null=False
+            ),
+        )
+    except (pa.ArrowInvalid, pa.ArrowKeyError, UnicodeDecodeError, OSError) as cause:
+        _find_bad_line(path, form)
+        raise DataError(f"{path} can't be read as CSV: {cause}.") from cause
+    return pd.DataFrame({name: table.column(name).to_pandas() for name in table.column_names})
+
+
+def _find_bad_line(path: str, form: TextForm) -> None:
+    """Say which line can't be read."""
+    number = 0
+    try:
+        lines = form.reader(path)
+        _, header = next(lines)
+        for number, line in lines:
+            if len(line) != len(header):
+                raise DataError(
+                    f"Every line has as many values as the header, {len(header)}. {path}:{number} has {len(line)}."
+                )
+    except UnicodeDecodeError as cause:
+        raise _wrong_encoding(path, form.encoding, cause) from cause
+    except (OSError, csv.Error) as cause:
+        raise DataError(f"{path} can't be read as CSV after line {number}: {cause}.") from cause
+
+
+def _wrong_encoding(path: str, encoding: str, cause: Exception) -> DataError:
+    if isinstance(cause, LookupError):
+        return DataError(f"data.encoding is one that Python knows, such as utf-8 or latin-1. Received: {encoding}.")
+    return DataError(
+        f"A CSV file is text in {encoding.upper()}. Received: {path}: {cause}. Set data.encoding, as in latin-1, if it "
+        f"is in another."
+    )
+
+
+def _name(separator: str) -> str:
+    return {",": "commas", "\t": "tabs", ";": "semicolons"}.get(separator, repr(separator))
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _with_points(column: pd.Series[Any], decimal: str) -> pd.Series[Any]:
+    """Return a column in which numbers are written with a point."""
+    number = rf"\s*[-+]?\d*{decimal}\d+([eE][-+]?\d+)?\s*"
+    return column.where(~column.str.fullmatch(number), column.str.replace(decimal, ".", regex=False))
+
+
+def _read_parquet(file: Path, path: str) -> pd.DataFrame:
+    try:
+        table = pq.read_table(file)
+    except (pa.ArrowException, OSError) as cause:
+        raise DataError(f"{path} can't be read as Parquet: {cause}.") from cause
+    twice = [name for name, count in Counter(table.column_names).items() if count > 1]
+    if twice:
+        raise DataError(f"A column name stands once in a table. {path} has {twice[0]!r} more than once.")
+    if not table.num_rows:
+        raise DataError(f"A table has rows. {path} has none.")
+    frame: pd.DataFrame = table.to_pandas(ignore_metadata=True)
+    return frame
