@@ -13,7 +13,7 @@ def plain(value):
         return all(isinstance(key, str) and plain(part) for key, part in value.items())
     if isinstance(value, tuple):
         return all(map(plain, value))
-    return type(value) in (int, float, str)
+    return value is None or type(value) in (bool, int, float, str)
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ def plain(value):
         BundledData("linnerud").connect("regression"),
         DataSpec(
             "binary",
-            InputSpec((2,), (0.0,), (1.0,), ("x",), {"city": ("Oslo", "Rome")}),
+            InputSpec((2,), (0.0,), (1.0,), ("x",), {"city": ("Oslo", "Rome")}, kind="table"),
             TargetSpec(("y",), ("a", "b")),
         ),
     ],

@@ -5,6 +5,7 @@ import torch
 from lightning import Trainer
 from torch.utils.data import DataLoader, TensorDataset
 
+from lightlab.batch import Mixed
 from lightlab.checkpoint import read_checkpoint
 from lightlab.data import BundledData, SyntheticData
 from lightlab.data_spec import DataSpec, InputSpec, TargetSpec
@@ -94,10 +95,25 @@ def test_train_loss_is_the_mean_over_the_rows():
     model = Model(DENSE, "multiclass", optimizer={"class_path": "SGD", "init_args": {"lr": 0.0}})
     training = trainer(max_epochs=1)
     training.fit(model, data)
-    inputs, targets = data._tensors["train"]
+    inputs, targets = data._encoded["train"]
     with torch.no_grad():
         expected = model.head.loss(model(inputs), targets).mean()
     assert training.callback_metrics["train/loss"] == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_mixed_samples_count_for_both_targets():
+    """Where a batch was mixed, the loss is that of each row's own target and its partner's, by their shares."""
+    data = BundledData("iris", batch_size=16)
+    model = Model(DENSE, "multiclass")
+    model.build(data.connect("multiclass"))
+    model.trainer = trainer(max_epochs=1)
+    batch = next(iter(data.train_dataloader()))
+    partner, weight = torch.arange(16).flip(0), torch.linspace(0, 1, 16)
+    loss = model.training_step(batch._replace(mixed=Mixed(partner, weight)), 0)
+    logits = model(batch.inputs)
+    own, other = (model.head.loss(logits, targets) for targets in (batch.targets, batch.targets[partner]))
+    assert loss.item() == pytest.approx((weight * own + (1 - weight) * other).mean().item())
+    assert loss.item() != pytest.approx(own.mean().item())
 
 
 def test_penalty_is_part_of_the_objective_and_has_its_own_curve():

@@ -57,6 +57,10 @@ class InputSpec:
     tokens: Tokens | None = None
     lower: bool = True
 
+    def __post_init__(self) -> None:
+        if (self.columns or self.categories) and self.kind != "table":
+            raise ValueError(f"Only a table has columns. Received: columns and kind={self.kind!r}.")
+
 
 @dataclass(frozen=True)
 class TargetSpec:

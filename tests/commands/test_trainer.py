@@ -306,7 +306,7 @@ def test_trainer_s_own_options(config):
             ["--trainer.max_epoch", "3"],
             "command line: trainer.max_epoch: There is no option 'trainer.max_epoch'. Did you mean trainer.max_epochs",
         ),
-        (("", ""), ["--data.batch_size", "0"], "command line: data.batch_size: batch_size is at least 1. Received: 0."),
+        (("", ""), ["--data.batch_size", "0"], "command line: data.batch_size: batch_size is 1 or more. Received: 0."),
         (("", ""), ["--early_stopping.monitor", "val/acc"], "Received: val/acc. Did you mean val/accuracy"),
         (("", ""), ["--data.split", "[0.8, 0, 0.2]"], "There is no validation split."),
         (("", ""), ["--trainer.accelerator", "gpuu"], "trainer: Lightning's Trainer can't be made so"),

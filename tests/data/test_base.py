@@ -4,9 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from lightning import Trainer
 
-from lightlab.data import BundledData, Data, Rows
-from lightlab.errors import ConfigError, DataError
+from lightlab import Model
+from lightlab.data import BundledData, Data, Rows, TableData
+from lightlab.errors import CheckpointError, ConfigError, DataError
 
 
 class Numbers(Data):
@@ -82,16 +84,114 @@ def test_no_validation_split():
     assert "val" not in data.rows
 
 
+def test_a_run_goes_on_with_its_rows(capsys):
+    """A checkpoint's hash of the train split tells whether training would go on, or testing be done, on other rows."""
+    data, same, other = (BundledData("wine", seed=seed) for seed in (0, 0, 1))
+    for each in (data, same, other):
+        each.connect("multiclass")
+    assert data.digests().keys() == {"train", "val", "test"}
+    assert data.digests()["train"]["rows"] == 124
+    assert data.digests() == same.digests() != other.digests()
+    capsys.readouterr()
+    same.load_state_dict(data.state_dict())
+    assert capsys.readouterr().out == ""
+    other.load_state_dict(data.state_dict())
+    assert "warning: the train split is not the one that the model was trained on" in capsys.readouterr().out
+
+
+def fit(data, epochs=2, **options):
+    """Train a small network, and return it with its Trainer."""
+    model = Model(["flatten", {"dense": 8}], "multiclass")
+    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    trainer = Trainer(max_epochs=epochs, accelerator="cpu", **{"enable_checkpointing": False, **quiet, **options})
+    trainer.fit(model, data)
+    return model, trainer
+
+
+def test_resuming_on_other_rows():
+    """A run that is resumed on other rows is refused: rows it was validated on may now be trained on."""
+    _, trainer = fit(BundledData("wine"), enable_checkpointing=True, default_root_dir="runs")
+    checkpoint = trainer.checkpoint_callback.best_model_path
+    other = Trainer(max_epochs=3, accelerator="cpu", logger=False, enable_checkpointing=False)
+    with pytest.raises(CheckpointError, match="goes on with its rows. The train split has changed: 124 rows then, 142"):
+        other.fit(
+            Model(["flatten", {"dense": 8}], "multiclass"),
+            BundledData("wine", split=[0.8, 0.1, 0.1]),
+            ckpt_path=checkpoint,
+        )
+
+
+class Watched(BundledData):
+    """Keeps the batches as they come out of augmentation."""
+
+    def on_after_batch_transfer(self, batch, dataloader_idx):
+        """Note what came in, and what goes on."""
+        changed = super().on_after_batch_transfer(batch, dataloader_idx)
+        self.seen = [*getattr(self, "seen", []), (self.trainer.state.stage, batch, changed)]
+        return changed
+
+
+def test_only_training_batches_are_augmented():
+    """Training sees changed samples; the sanity check, validation and test see them as they are."""
+    data = Watched("digits", batch_size=400, augment=["random_flip", {"gaussian_noise": 0.2}])
+    model, trainer = fit(data)
+    trainer.test(model, data, verbose=False)
+    changed = {stage: [] for stage, _, _ in data.seen}
+    for stage, before, after in data.seen:
+        changed[stage].append(not torch.equal(before.inputs, after.inputs))
+    assert changed.keys() == {"train", "validate", "sanity_check", "test"}
+    assert all(changed["train"])
+    assert len(changed["train"]) == 2 * len(data.train_dataloader())
+    assert not any([*changed["validate"], *changed["sanity_check"], *changed["test"]])
+
+
+def test_augmented_training_learns():
+    """A network that is trained on mixed and noisy samples still tells the classes apart."""
+    _, trainer = fit(BundledData("wine", batch_size=16, augment=[{"gaussian_noise": 0.1}, {"mixup": 0.2}]), epochs=30)
+    assert trainer.callback_metrics["val/accuracy"] > 0.9
+
+
+def test_balanced_training():
+    """Training draws the classes equally often; validation has each row once."""
+    table = pd.DataFrame({"x": range(400), "z": [1, 2] * 200, "y": ["rare"] * 20 + ["common"] * 380})
+    data = TableData.from_frame(table, "y", balanced=True, batch_size=100)
+    data.connect("binary")
+    targets = torch.cat([batch.targets for batch in data.train_dataloader()])
+    assert len(targets) == 280
+    assert targets.float().mean().item() == pytest.approx(0.5, abs=0.1)
+    assert torch.cat([batch.places for batch in data.val_dataloader()]).tolist() == list(range(60))
+
+
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (lambda: BundledData("iris", batch_size=0), ConfigError, "data.batch_size: batch_size is at least 1"),
+        (
+            lambda: BundledData("iris", batch_size=0),
+            ConfigError,
+            "data.batch_size: batch_size is 1 or more. Received: 0",
+        ),
         (
             lambda: BundledData("iris").connect("binry"),
             ConfigError,
             "No problem is called 'binry'. Did you mean binary?",
         ),
         (lambda: BundledData("iris", split=(1, 0, 0)).predict_split, DataError, "no rows to predict"),
+        (
+            lambda: BundledData("diabetes", balanced=True).connect("regression"),
+            ConfigError,
+            "Problem regression has none",
+        ),
+        (lambda: BundledData("iris", num_workers=-1), ConfigError, "data.num_workers: num_workers is 0 or more"),
+        (
+            lambda: BundledData("iris", augment=["random_flop", {"mixup": -1}]),
+            ConfigError,
+            r"(?s)data.augment\[0\].*Did you mean random_flip.*data.augment\[1\].mixup.alpha",
+        ),
+        (
+            lambda: BundledData("iris", augment=["random_flip"]).connect("multiclass"),
+            ConfigError,
+            r"data.augment\[0\]: random_flip needs images",
+        ),
     ],
 )
 def test_options_that_can_t_be(make, error, message):

@@ -3,14 +3,27 @@
 import pytest
 import torch
 
-from lightlab.data.loader import TensorLoader
+from lightlab.data.loader import BatchLoader, BatchPlan, RowOrder, default_workers
+from lightlab.data.rows import Stored
 
 
-def loaders(rows, batch_size, world_size, seed=None, keep_short=True):
+class Numbers(Stored):
+    """Rows that are stored: each is its own number."""
+
+    def read(self, stored):
+        """Return the numbers."""
+        return torch.from_numpy(stored)[:, None]
+
+
+def loaders(rows, batch_size, world_size, seed=None, keep_short=True, stored=False, **options):
     """Return the loaders of all processes over rows that are their own numbers."""
-    inputs = torch.arange(rows)[:, None]
+    numbers = torch.arange(rows)
+    inputs = Numbers(numbers.numpy(), (1,)) if stored else numbers[:, None]
     return [
-        TensorLoader(inputs, inputs[:, 0], batch_size, seed, rank, world_size, keep_short) for rank in range(world_size)
+        BatchLoader(
+            inputs, numbers, BatchPlan(RowOrder(rows, seed), batch_size, rank, world_size, keep_short), **options
+        )
+        for rank in range(world_size)
     ]
 
 
@@ -59,3 +72,56 @@ def test_short_last_batch_joins_the_one_before_it(rows, world_size, sizes):
     """In training no process is left with one row, unless that is all there is."""
     batches = list(loaders(rows, 16, world_size, keep_short=False)[0])
     assert [batch.total for batch in batches] == sizes
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_stored_rows_are_read_in_the_same_order(workers):
+    """Worker processes change nothing of which rows a batch holds, in any epoch."""
+    in_memory, stored = loaders(50, 8, 1, seed=3)[0], loaders(50, 8, 1, seed=3, stored=True, workers=workers)[0]
+    for epoch in (0, 1):
+        # Lightning makes the iterator of the first epoch before it sets the epoch.
+        batches = iter(stored)
+        in_memory.sampler.set_epoch(epoch)
+        stored.sampler.set_epoch(epoch)
+        for wanted, batch in zip(in_memory, batches, strict=True):
+            assert torch.equal(wanted.inputs, batch.inputs)
+            assert torch.equal(wanted.places, batch.places)
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_going_on_in_the_middle_of_an_epoch(stored):
+    """A loader that is told how many batches were given goes on with the rest; the epoch after is whole."""
+    whole = [batch.places.tolist() for batch in loaders(50, 8, 1, seed=3)[0]]
+    first, second = loaders(50, 8, 1, seed=3, stored=stored) + loaders(50, 8, 1, seed=3, stored=stored)
+    batches = iter(first)
+    given = [next(batches).places.tolist() for _ in range(3)]
+    second.load_state_dict(first.state_dict())
+    assert given + [batch.places.tolist() for batch in second] == whole
+    assert [batch.places.tolist() for batch in second] == whole
+
+
+def test_after_the_last_batch_comes_a_new_epoch():
+    """A state that was saved at the end of an epoch begins the next."""
+    first, second = loaders(50, 8, 1, seed=3) + loaders(50, 8, 1, seed=3)
+    assert len(list(first)) == 7
+    second.load_state_dict(first.state_dict())
+    assert len(list(second)) == 7
+
+
+def test_balanced_order():
+    """Rows are drawn so that each class comes equally often; the order is a function of seed and epoch still."""
+    classes = torch.tensor([0] * 9_000 + [1] * 900 + [2] * 100)
+    order = RowOrder(10_000, 1, classes)
+    first = order()
+    assert len(first) == 10_000
+    shares = classes[first].bincount() / 10_000
+    assert shares.tolist() == pytest.approx([1 / 3] * 3, abs=0.03)
+    assert torch.equal(first, order())
+    order.set_epoch(1)
+    assert not torch.equal(first, order())
+
+
+def test_workers():
+    """There is at least one, and not more than the machine has cores for its processes."""
+    assert default_workers(10_000) == 1
+    assert default_workers(1) >= default_workers(2) >= 1

@@ -11,10 +11,11 @@ from lightlab.errors import TargetError
 from lightlab.problems import BINARY, BOUNDED_REGRESSION, MULTICLASS, MULTILABEL, REGRESSION
 
 
-def rows(first_line=2, **columns):
+def rows(**columns):
     """Return rows of a file with these target columns."""
     targets = pd.DataFrame(columns)
-    return Rows(torch.zeros(len(targets), 1), targets, np.arange(len(targets)), "file.csv", first_line=first_line)
+    inputs = torch.zeros(len(targets), 1)
+    return Rows(inputs, targets, np.arange(len(targets)), "file.csv", locate=lambda row: f"file.csv:{row + 2}")
 
 
 @pytest.mark.parametrize(

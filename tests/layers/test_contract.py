@@ -11,6 +11,7 @@ import torch
 
 from lightlab import ShapeError, build_network
 from lightlab.registry import ACTIVATIONS, LAYERS
+from lightlab.specs import INJECTED
 
 #: One sample of each rank, the batch counted in.
 SHAPES = {2: (6,), 3: (4, 6), 4: (4, 6, 6), 5: (4, 4, 6, 6)}
@@ -23,7 +24,7 @@ CASES = {
     "conv_block": {"filters": 3, "pool_size": 2, "dropout": 0.25},
     "dense": {"units": 5, "activation": "tanh", "l2": 0.1},
     "dropout": 0.5,
-    "embedding": {"input_dim": 8, "output_dim": 3},
+    "embedding": {"output_dim": 3, "input_dim": 8},
     "flatten": None,
     "gaussian_noise": 0.1,
     "global_avg_pool": None,
@@ -38,6 +39,8 @@ CASES = {
     "repeat": {"times": 2, "layers": [{"dense": 5}, "tanh"]},
     "reshape": [2, -1],
     "residual": [{"dense": {"units": 6, "activation": "tanh"}}],
+    "sequence_avg_pool": None,
+    "sequence_max_pool": None,
     "spatial_dropout": 0.5,
     **{f"conv{n}d": {"filters": 4, "kernel_size": 3, "stride": 2, "padding": "same", "groups": 2} for n in (1, 2, 3)},
     **{f"conv{n}d_transpose": {"filters": 2, "kernel_size": 3, "stride": 2, "activation": "tanh"} for n in (1, 2, 3)},
@@ -140,7 +143,7 @@ def test_is_documented(name):
     assert re.match(r"[A-Z].*[.:]", text.split("\n\n")[0], re.DOTALL)
     section = re.search(r"^Args:\n((?:    .*\n)+)", text, re.MULTILINE)
     documented = re.findall(r"^    (\w+): \S", section[1], re.MULTILINE) if section else []
-    assert documented == [p for p in inspect.signature(layer).parameters if p not in ("input_shape", "build")]
+    assert documented == [p for p in inspect.signature(layer).parameters if p not in INJECTED]
     assert re.search(r"Input shape: \S.*Output shape: \S", text, re.DOTALL)
     assert re.search(r"^Example:\n    >>> ", text, re.MULTILINE)
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from lightlab import ConfigError, build_network
+from lightlab import ConfigError, ShapeError, build_network
 from lightlab.layers.base import penalty
 
 
@@ -9,7 +9,7 @@ from lightlab.layers.base import penalty
 @pytest.mark.parametrize("shape", [(4,), (2, 4)])
 def test_looks_vectors_up(dtype, shape):
     """Whole numbers of any type become their vectors, in a new last dimension."""
-    network, output_shape = build_network([{"embedding": {"input_dim": 10, "output_dim": 3}}], shape)
+    network, output_shape = build_network([{"embedding": {"output_dim": 3, "input_dim": 10}}], shape)
     codes = torch.randint(0, 10, (5, *shape))
     (vectors,) = network.parameters()
     assert torch.equal(network(codes.to(dtype)), vectors[codes])
@@ -37,3 +37,43 @@ def test_padding_that_is_no_code(padding_idx):
     """padding_idx is one of the codes."""
     with pytest.raises(ConfigError, match=f"padding_idx is less than input_dim, here 5. Received: {padding_idx}"):
         build_network([{"embedding": {"input_dim": 5, "output_dim": 3, "padding_idx": padding_idx}}], (4,))
+
+
+def test_a_text_s_vocabulary_is_the_number_of_codes():
+    """For a text neither the vocabulary's size nor its padding is written; what is written must hold all codes."""
+    (vectors,) = build_network([{"embedding": 3}, "flatten"], (4,), vocabulary_size=7)[0].parameters()
+    assert vectors.shape == (7, 3)
+    assert not vectors[0].any()
+    assert vectors[1:].all()
+    options = {"output_dim": 3, "input_dim": 9, "padding_idx": 8}
+    (vectors,) = build_network([{"embedding": options}, "flatten"], (4,), vocabulary_size=7)[0].parameters()
+    assert vectors.shape == (9, 3)
+    assert vectors[0].all()
+    assert not vectors[8].any()
+    with pytest.raises(ConfigError, match="input_dim is at least the vocabulary's 7 codes. Received: 6"):
+        build_network([{"embedding": {"output_dim": 3, "input_dim": 6}}], (4,), vocabulary_size=7)
+
+
+@pytest.mark.parametrize(
+    ("layers", "vocabulary_size"),
+    [([{"embedding": 3}], None), ([{"embedding": 3}, {"dense": 3}, {"embedding": 3}], 7)],
+)
+def test_numbers_that_are_no_codes_need_input_dim(layers, vocabulary_size):
+    """Where the inputs are no text, or no longer its codes, the size can't be known."""
+    with pytest.raises(ConfigError, match="input_dim is needed where the inputs are no text"):
+        build_network(layers, (4,), vocabulary_size=vocabulary_size)
+
+
+def test_the_vocabulary_reaches_layers_of_layers():
+    """An embedding finds the vocabulary wherever it stands."""
+    branches = [[{"embedding": 3}, {"gru": 4}], [{"repeat": {"times": 1, "layers": [{"embedding": 5}]}}, "flatten"]]
+    network, shape = build_network([{"parallel": branches}], (6,), vocabulary_size=7)
+    assert shape == (4 + 30,)
+    assert network(torch.randint(0, 7, (2, 6))).shape == (2, 34)
+
+
+@pytest.mark.parametrize("layers", [[], ["flatten"], ["flatten", {"dense": 3}], [{"mlp": [3]}]])
+def test_codes_that_never_become_vectors(layers):
+    """A text without an embedding is answered when the network is built, and not by torch in the first step."""
+    with pytest.raises(ShapeError, match="Codes of words become vectors first"):
+        build_network(layers, (4,), vocabulary_size=7)

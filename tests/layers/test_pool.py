@@ -91,6 +91,19 @@ def test_global(kind, sizes):
 
 
 @for_both
+def test_sequences_without_their_padding(kind):
+    """Each feature over the steps of a sequence, wherever padding stands; a sequence of nothing else is zero."""
+    inputs = torch.randn(3, 5, 2) - 9
+    inputs[0, :3] = inputs[1, 4] = inputs[2] = 0
+    inputs[1, 1, 0] = 0  # a step with a zero in it is no padding
+    network, shape = build_network([f"sequence_{kind}_pool"], (5, 2))
+    reduce = {"max": lambda steps: steps.amax(0), "avg": lambda steps: steps.mean(0)}[kind]
+    assert shape == (2,)
+    expected = torch.stack([reduce(inputs[0, 3:]), reduce(inputs[1, :4]), torch.zeros(2)])
+    torch.testing.assert_close(network(inputs), expected)
+
+
+@for_both
 def test_what_does_not_fit(kind):
     """A window larger than the input, or a list of another length, names the layer."""
     with pytest.raises(ShapeError, match=rf"layers\[0\]\.{kind}_pool2d: .* \(batch, 1, 4, 4\) after the input"):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
@@ -13,6 +14,7 @@ from torch import Tensor
 from lightlab.batch import Batch
 from lightlab.data.augment import Augment, parse_augment
 from lightlab.data.columns import check_not_misread
+from lightlab.data.features import TableOptions, encode_table, learn_table
 from lightlab.data.findings import find_imbalance, find_leaks, find_shared_rows
 from lightlab.data.inputs import check_array, learn_array
 from lightlab.data.loader import BatchLoader, BatchPlan, RowOrder, default_workers
@@ -100,6 +102,8 @@ class Data(LightningDataModule):
         Raises:
             DataError: they can't be used.
         """
+        if isinstance(rows.inputs, pd.DataFrame):
+            return learn_table(rows, self.normalize, TableOptions())[0]
         return learn_array(rows, self.normalize)
 
     def encode_input(self, rows: Rows, spec: InputSpec) -> Tensor | Stored:
@@ -108,7 +112,7 @@ class Data(LightningDataModule):
         Raises:
             DataError: they are not what the model was trained on.
         """
-        return check_array(rows, spec)
+        return encode_table(rows, spec) if isinstance(rows.inputs, pd.DataFrame) else check_array(rows, spec)
 
     def adapt(self, spec: InputSpec) -> None:
         """Take over from a trained model what rows are read by, before they are loaded."""

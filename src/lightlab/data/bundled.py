@@ -10,7 +10,9 @@ import torch
 from sklearn import datasets
 
 from lightlab.data.base import Data
+from lightlab.data.inputs import learn_array
 from lightlab.data.rows import Rows
+from lightlab.data_spec import InputSpec
 
 BundledName = Literal["digits", "iris", "wine", "breast_cancer", "diabetes", "linnerud"]
 
@@ -34,6 +36,12 @@ class BundledData(Data):
     def __init__(self, name: BundledName, **options: Any) -> None:
         super().__init__(**options)
         self.dataset = name
+
+    def learn_input(self, rows: Rows) -> InputSpec:
+        """Learn what the columns are like; or the images, whose pixels go up to 16."""
+        if self.dataset == "digits":
+            return learn_array(rows, self.normalize, "image", high=16.0)
+        return super().learn_input(rows)
 
     def load(self, stage: str) -> dict[str, Rows]:
         """Return all rows."""

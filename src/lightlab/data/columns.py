@@ -119,6 +119,15 @@ def check_precision(rows: Rows, name: str, values: np.ndarray[Any, Any]) -> None
     """
     known = values[~np.isnan(values)]
     size, spread = float(np.abs(known).max(initial=0)), float(known.std()) if len(known) else 0.0
+    check_spread(rows, name, size, spread)
+
+
+def check_spread(rows: Rows, name: str, size: float, spread: float) -> None:
+    """Refuse numbers of up to a size whose standard deviation is lost in single precision.
+
+    Raises:
+        DataError: they are too large for how little they differ.
+    """
     if 0 < spread < 1e-5 * size:
         raise DataError(
             f"Numbers differ by more than single precision rounds them. Received in column {name!r} of {rows.source}: "

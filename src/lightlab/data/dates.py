@@ -68,7 +68,7 @@ def date_parts(name: str, dates: pd.Series[Any]) -> dict[str, np.ndarray[Any, An
         "year": part.year,
         "day": part.day,
         **_circle("month", part.month - 1, 12),
-        **_circle("weekday", part.weekday, 7),
+        **_circle("weekday", part.day_of_week, 7),
         **_circle("time", seconds, 86_400),
     }
     return {f"{name}.{key}": values.to_numpy(dtype=np.float64, na_value=np.nan) for key, values in parts.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -85,6 +85,23 @@ class Roles:
         """Return the columns of these kinds, in their order."""
         return [name for name, kind in self.kinds.items() if kind in kinds]
 
+    def leave_out_constant(self, name: str, shown: str) -> None:
+        """Leave out a column that never changes; ``shown`` is its value as it is said."""
+        del self.kinds[name]
+        self.left_out[name] = f"the same in every row of the train split: {shown}"
+
+    def check_any(self, source: str) -> None:
+        """Refuse a table of which nothing is left.
+
+        Raises:
+            DataError: with the reasons.
+        """
+        if not self.kinds:
+            reasons = "; ".join(f"{name}: {reason}" for name, reason in self.left_out.items())
+            raise DataError(
+                sentences(f"Inputs have at least one column that varies. {source} has none beside the target.", reasons)
+            )
+
     def describe(self) -> list[str]:
         """Return a line for each kind, and one for what is left out."""
         lines = []
@@ -101,9 +118,23 @@ def find_roles(rows: Rows, options: TableOptions) -> Roles:
         DataError: a column that can't be told, or is no input at all.
     """
     table = _table(rows)
+    roles = infer_roles(rows, options)
+    for name in list(roles.kinds):
+        if (shown := _constant(table[name])) is not None:
+            roles.leave_out_constant(name, shown)
+    roles.check_any(rows.source)
+    return roles
+
+
+def infer_roles(rows: Rows, options: TableOptions) -> Roles:
+    """Return what each column is taken for, columns that never change among them.
+
+    Raises:
+        DataError: a column that can't be told.
+    """
+    table = _table(rows)
     roles = Roles()
     for name in map(str, table.columns):
-        column = table[name]
         if name in options.ignore:
             continue
         if name in options.numeric or name in options.categorical or name in options.dates:
@@ -112,17 +143,8 @@ def find_roles(rows: Rows, options: TableOptions) -> Roles:
             kind = _infer_kind(rows, table, name)
         if kind.startswith("left out: "):
             roles.left_out[name] = kind.removeprefix("left out: ")
-        elif (shown := _constant(column)) is not None:
-            roles.left_out[name] = f"the same in every row of the train split: {shown}"
         else:
             roles.kinds[name] = kind
-    if not roles.kinds:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in roles.left_out.items())
-        raise DataError(
-            sentences(
-                f"Inputs have at least one column that varies. {rows.source} has none beside the target.", reasons
-            )
-        )
     return roles
 
 
@@ -146,10 +168,10 @@ def _infer_kind(rows: Rows, table: pd.DataFrame, name: str) -> str:
 
 def _constant(column: pd.Series[Any]) -> str | None:
     """Return the one value of a column that has no other, or what is to be said of one without any."""
-    first = column.iloc[:1]
-    if len(column) > 1 and bool((column.to_numpy() == first.to_numpy()[0]).all()):
-        return repr(first.iloc[0]) if str(first.iloc[0]) else "empty"
-    return "empty" if bool(column.isna().all()) else None
+    distinct = column.unique()
+    if len(distinct) > 1 or len(column) < 2:
+        return None
+    return "empty" if pd.isna(distinct[0]) or distinct[0] == "" else repr(distinct[0])
 
 
 def learn_table(rows: Rows, normalize: Normalize, options: TableOptions) -> tuple[InputSpec, Roles]:
@@ -167,47 +189,89 @@ def learn_table(rows: Rows, normalize: Normalize, options: TableOptions) -> tupl
     roles = find_roles(rows, options)
     categories = {name: _learn_category(rows, table, name, options) for name in roles.named("categorical")}
     dates = {name: options.dates.get(name, ISO) for name in roles.named("date")}
-    columns: dict[str, np.ndarray[Any, Any]] = {}
-    for name, values in _read_columns(rows, table, roles.named("numeric", "boolean"), dates):
+    measures: dict[str, Measures] = {}
+    for name, values in read_columns(rows, table, roles.named("numeric", "boolean"), dates):
         if name in roles.kinds:
             check_precision(rows, name, values)
-        elif np.ptp(values[~np.isnan(values)]) == 0:  # part of a date that never changes
-            continue
-        columns[name] = values
-    known = [values[~np.isnan(values)] for values in columns.values()]
-    offset, scale = _statistics(known, normalize)
-    holes = {name: int(np.isnan(values).sum()) for name, values in columns.items()}
-    fill: tuple[float, ...] = ()
-    if options.missing_numbers != "error":
-        middle = np.median if options.missing_numbers == "median" else np.mean
-        fill = tuple(float(middle(values)) for values in known)
-    spec = InputSpec(
-        (len(columns) + len(categories),),
+        measured = measure(values, options)
+        if name in roles.kinds or measured.low < measured.high:  # part of a date may never change
+            measures[name] = measured
+    return make_table_spec(measures, categories, dates, normalize, options), roles
+
+
+@dataclass(frozen=True)
+class Measures:
+    """What is known of the numbers of a column of the train split.
+
+    Attributes:
+        mean: of those that are not missing, as is all the rest.
+        std: their standard deviation.
+        low: the least.
+        high: the largest.
+        missing: how many are missing.
+        middle: what stands for a missing one.
+    """
+
+    mean: float
+    std: float
+    low: float
+    high: float
+    missing: int
+    middle: float
+
+
+def measure(values: np.ndarray[Any, Any], options: TableOptions) -> Measures:
+    """Measure a column of numbers, (rows,), NaN where one is missing."""
+    known = values[~np.isnan(values)]
+    middle = np.median if options.missing_numbers == "median" else np.mean
+    found = (float(each(known)) for each in (np.mean, np.std, np.min, np.max))
+    mean, std, low, high = found
+    return Measures(mean, std, low, high, len(values) - len(known), float(middle(known)))
+
+
+def make_table_spec(
+    measures: dict[str, Measures],
+    categories: dict[str, tuple[str, ...]],
+    dates: dict[str, str],
+    normalize: Normalize,
+    options: TableOptions,
+) -> InputSpec:
+    """Return how a table is encoded, filled in and normalised, from what was learned of its columns."""
+    of_each = ("mean", "std", "low", "high")
+    mean, std, low, high = (np.array([getattr(one, name) for one in measures.values()]) for name in of_each)
+    offset, scale = statistics(mean, std, low, high, normalize)
+    fills = options.missing_numbers != "error"
+    return InputSpec(
+        (len(measures) + len(categories),),
         offset,
         scale,
-        tuple(columns),
+        tuple(measures),
         categories,
         kind="table",
         dates=dates,
-        fill=fill,
-        indicators=tuple(name for name, count in holes.items() if count and fill),
+        fill=tuple(one.middle for one in measures.values()) if fills else (),
+        indicators=tuple(name for name, one in measures.items() if one.missing and fills),
         embeddings=_embedding_lengths(categories, options.embeddings),
     )
-    return spec, roles
 
 
-def encode_table(rows: Rows, spec: InputSpec, missing_categories: str = "category") -> Tensor:
+def encode_table(
+    rows: Rows, spec: InputSpec, missing_categories: str = "category", said: set[str] | None = None
+) -> Tensor:
     """Return a split's inputs, (rows, columns): numbers, NaN where one is missing, then codes of categories.
 
     Args:
         rows: of the split.
         spec: what was learned from the train split.
         missing_categories: whether a missing category is a ``category`` of its own, or an ``error``.
+        said: columns of which nothing more is to be said; those of which something was are added. For rows that
+            come in parts.
 
     Raises:
         DataError: a column that is missing, or holds something else than in training.
     """
     table = _table(rows)
+    said = set() if said is None else said
     direct = [name for name in spec.columns if name.rsplit(".", 1)[0] not in spec.dates]
     for name in (*direct, *spec.dates, *spec.categories):
         if name not in table:
@@ -215,22 +279,24 @@ def encode_table(rows: Rows, spec: InputSpec, missing_categories: str = "categor
             raise DataError(sentences(f"The model was trained with a column {name!r}. {rows.source} has none.", near))
     encoded = np.empty((len(table), len(spec.columns) + len(spec.categories)), dtype=np.float32)
     places = {name: place for place, name in enumerate(spec.columns)}
-    for name, values in _read_columns(rows, table, direct, spec.dates):
+    for name, values in read_columns(rows, table, direct, spec.dates):
         if name not in places:
             continue
         missing = np.isnan(values)
         if missing.any() and not spec.fill:
-            _refuse_missing(rows, table, name.rsplit(".", 1)[0] if name not in table else name, missing)
-        if missing.any() and name not in spec.indicators:
+            refuse_missing(rows, table, name.rsplit(".", 1)[0] if name not in table else name, missing)
+        if missing.any() and name not in spec.indicators and name not in said:
+            said.add(name)
             _say(f"filled: {int(missing.sum())} of {len(rows)} rows of {rows.source} lack {name}, which training has")
         encoded[:, places[name]] = values
     for place, (name, known) in enumerate(spec.categories.items(), start=len(spec.columns)):
-        texts = _texts(table[name])
+        texts = category_texts(table[name])
         if missing_categories == "error":
-            _check_present(rows, table, name, texts)
-        codes = pd.Categorical(texts, categories=list(known)).codes
+            check_present(rows, table, name, texts)
+        codes = pd.Index(known).get_indexer(texts)
         unknown = codes < 0
-        if unknown.any():
+        if unknown.any() and name not in said:
+            said.add(name)
             shown = ", ".join(map(repr, texts[unknown].unique()[:3]))
             _say(
                 f"unknown: {int(unknown.sum())} of {len(rows)} rows of {rows.source} have in {name} what training has "
@@ -246,7 +312,7 @@ def _table(rows: Rows) -> pd.DataFrame:
     raise DataError(f"The model takes columns of a table. Received: arrays, from {rows.source}.")
 
 
-def _read_columns(
+def read_columns(
     rows: Rows, table: pd.DataFrame, numeric: list[str], dates: dict[str, str]
 ) -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
     """Give the columns of numbers, and the parts of dates, with NaN where a value is missing.
@@ -273,10 +339,19 @@ def _read_columns(
 
 
 def _learn_category(rows: Rows, table: pd.DataFrame, name: str, options: TableOptions) -> tuple[str, ...]:
-    texts = _texts(table[name])
+    texts = category_texts(table[name])
     if options.missing_categories == "error":
-        _check_present(rows, table, name, texts)
-    values = tuple(sorted(texts.unique()))
+        check_present(rows, table, name, texts)
+    return sorted_categories(rows, name, texts.unique())
+
+
+def sorted_categories(rows: Rows, name: str, texts: Iterable[str]) -> tuple[str, ...]:
+    """Return the values of a column of categories, in order.
+
+    Raises:
+        DataError: there are too many.
+    """
+    values = tuple(sorted(texts))
     if len(values) > MOST_CATEGORIES:
         raise DataError(
             f"A column of categories has at most {MOST_CATEGORIES} different values. Received: {len(values)} in "
@@ -285,13 +360,23 @@ def _learn_category(rows: Rows, table: pd.DataFrame, name: str, options: TableOp
     return values
 
 
-def _check_present(rows: Rows, table: pd.DataFrame, name: str, texts: pd.Series[Any]) -> None:
+def check_present(rows: Rows, table: pd.DataFrame, name: str, texts: pd.Series[Any]) -> None:
+    """Refuse a column of categories without one somewhere.
+
+    Raises:
+        DataError: with the first place.
+    """
     missing = (texts == "").to_numpy()
     if missing.any():
-        _refuse_missing(rows, table, name, missing)
+        refuse_missing(rows, table, name, missing)
 
 
-def _refuse_missing(rows: Rows, table: pd.DataFrame, name: str, missing: np.ndarray[Any, Any]) -> None:
+def refuse_missing(rows: Rows, table: pd.DataFrame, name: str, missing: np.ndarray[Any, Any]) -> None:
+    """Say where values are missing that must not be.
+
+    Raises:
+        DataError: with the first place.
+    """
     place = int(missing.argmax())
     raise DataError(
         f"With data.missing_numbers or data.missing_categories set to error, every row has a value. Received in column "
@@ -299,17 +384,14 @@ def _refuse_missing(rows: Rows, table: pd.DataFrame, name: str, missing: np.ndar
     )
 
 
-def _texts(column: pd.Series[Any]) -> pd.Series[Any]:
-    """Return categories as text; a missing one is the empty text, a category of its own."""
-    if pd.api.types.is_float_dtype(column) and bool((column.dropna() % 1 == 0).all()):
-        column = column.astype("Int64")  # whole numbers with holes are floats, and would be written with a point
-    return column.astype(object).where(column.notna(), "").astype(str)
-
-
-def _statistics(known: list[np.ndarray[Any, Any]], normalize: Normalize) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    measures: tuple[Callable[..., Any], ...] = (np.mean, np.std, np.min, np.max)
-    mean, spread, low, high = (np.array([measure(values) for values in known]) for measure in measures)
-    return statistics(mean, spread, low, high, normalize)
+def category_texts(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Return categories as text, whole numbers without a point; a missing one is the empty text, one of its own."""
+    if not pd.api.types.is_float_dtype(column):
+        return column.astype(object).where(column.notna(), "").astype(str)
+    codes, distinct = pd.factorize(column)
+    names = [str(int(value)) if value % 1 == 0 else str(value) for value in distinct.tolist()]
+    # The last place is for values that are missing, whose code is −1.
+    return pd.Series(np.array([*names, ""], dtype=object)[codes], index=column.index).astype(str)
 
 
 def _embedding_lengths(categories: dict[str, tuple[str, ...]], embeddings: Embeddings) -> dict[str, int]:

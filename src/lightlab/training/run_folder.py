@@ -104,7 +104,7 @@ def _git(*arguments: str) -> str | None:
 
 
 class RunFolder(Callback):
-    """Claims the run folder when training starts, and keeps config, environment and logs there.
+    """Claims the run folder when training starts, and keeps config, environment, hashes of the data and logs there.
 
     Args:
         root: what holds the runs of all configs.
@@ -154,6 +154,12 @@ class RunFolder(Callback):
         (path / "config.yaml").write_text(self.config, encoding="utf-8")
         (path / "environment.json").write_text(json.dumps(environment(), indent=2) + "\n", encoding="utf-8")
         return path
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keep which rows are trained on: for each split their number, and the SHA-256 of what they hold."""
+        datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it untyped
+        if self.path is not None and trainer.is_global_zero:
+            (self.path / "data.json").write_text(json.dumps(datamodule.digests(), indent=2) + "\n", encoding="utf-8")
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Remove the folder again if training failed before its first step."""

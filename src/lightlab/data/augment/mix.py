@@ -15,9 +15,16 @@ from lightlab.registry import AUGMENTATIONS
 
 
 def beta(alpha: float, inputs: Tensor) -> Tensor:
-    """Return (batch,), each drawn for itself from Beta(alpha, alpha)."""
-    concentration = torch.full((len(inputs), 2), alpha, device=inputs.device)
-    return torch.distributions.Dirichlet(concentration, validate_args=False).sample()[:, 0]
+    """Return (batch,), each drawn for itself from Beta(alpha, alpha).
+
+    It is G / (G + H) of two numbers from Gamma(alpha). Theirs are drawn as logarithms, from Gamma(alpha + 1) and a
+    power of a uniform number (Marsaglia & Tsang 2000): with a small alpha both would be 0 as floats.
+    """
+    shape = (2, len(inputs))
+    rates = torch.ones(shape, device=inputs.device)
+    larger = torch.distributions.Gamma(rates * (alpha + 1), rates, validate_args=False).sample()
+    first, second = larger.log() - torch.empty(shape, device=inputs.device).exponential_() / alpha
+    return torch.sigmoid(first - second)
 
 
 def partners(probability: float, inputs: Tensor) -> Tensor:
