@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -111,3 +112,24 @@ def test_lines_of_rows():
     """A row is found by the line that it starts on, blank lines and broken ones counted."""
     write('x,y\n1,2\n\n"a\nb",3\n4,5\n')
     assert [locate_row("f.csv", TextForm(), row) for row in range(3)] == ["f.csv:2", "f.csv:4", "f.csv:6"]
+
+
+def test_numbers():
+    """Columns of nothing but numbers become numbers, unless they are to stay text; others stay as they are written."""
+    write("a,zip,flag,c,empty\n 1.5,01234,true,x,\n?,5,FALSE,NA,\n-2e3,6,true,3,nan\n")
+    table = read_table("f.csv", text={"zip"})
+    np.testing.assert_array_equal(table.a, [1.5, np.nan, -2000])
+    assert table["empty"].tolist() == ["", "", "nan"]
+    rest = table[["zip", "flag", "c"]].to_dict("list")
+    assert rest == {"zip": ["01234", "5", "6"], "flag": ["true", "FALSE", "true"], "c": ["x", "NA", "3"]}
+    semicolons = read_table(write("a;b\n1,5;1,5 m\n2;3\n"), TextForm(separator=";", decimal=","), text=())
+    assert semicolons.to_dict("list") == {"a": [1.5, 2.0], "b": ["1,5 m", "3"]}
+
+
+def test_text_far_down_in_a_column_of_numbers(monkeypatch):
+    """A column is text if any value of it is, wherever that stands; what else is numbers stays so."""
+    monkeypatch.setattr("lightlab.data.read_table.BLOCK", 1000)
+    lines = [f"{number:03},{number}" for number in range(2000)]
+    table = read_table(write("\n".join(["a,b", *lines, "none here,7"])), text=())
+    assert table.a.iloc[[0, -1]].tolist() == ["000", "none here"]
+    assert table.b.sum() == sum(range(2000)) + 7

@@ -148,6 +148,7 @@ class Data(LightningDataModule):
         self._learned = spec is None
         problem = spec.problem if spec else problem or self._infer(self._loaded)
         self.rows = self._split(self._loaded, problem)
+        self._loaded = None  # all rows twice would be too many
         if spec is None:
             spec = self._learn(problem)
         row = PROBLEMS.get(spec.problem)

@@ -44,7 +44,7 @@ def read_numbers(column: pd.Series[Any]) -> Numbers:
     if is_numeric_dtype(column) or is_bool_dtype(column):
         values: np.ndarray[Any, Any] = column.to_numpy(dtype=np.float64, na_value=np.nan)
         return Numbers(values, np.zeros(len(values), dtype=bool))
-    if column.dtype == "str" and (fast := _read_clean_texts(column)) is not None:
+    if column.dtype == "str" and (fast := read_clean_texts(column)) is not None:
         return Numbers(fast, np.zeros(len(fast), dtype=bool))
     codes, distinct = pd.factorize(column)
     given = pd.Series(distinct, dtype=object).astype(str).str.strip()
@@ -56,7 +56,7 @@ def read_numbers(column: pd.Series[Any]) -> Numbers:
     return Numbers(values[codes], text[codes])
 
 
-def _read_clean_texts(column: pd.Series[Any]) -> np.ndarray[Any, Any] | None:
+def read_clean_texts(column: pd.Series[Any]) -> np.ndarray[Any, Any] | None:
     """Return the numbers of a column of text that holds nothing else, without a Python object for each."""
     texts = pc.utf8_trim_whitespace(pa.array(column, type=pa.large_string()))
     missing = pc.is_in(pc.utf8_lower(texts), value_set=pa.array(sorted(MISSING), type=pa.large_string()))
@@ -140,15 +140,12 @@ def names_rows(column: pd.Series[Any], name: str, numbers: Numbers) -> str:
 
     Text that mostly differs from row to row does, and whole numbers that all differ in a column called like an id.
     """
-    known = int(column.notna().sum()) - int((column.astype(str) == "").sum())
-    distinct = column.nunique()
-    if known < ENOUGH_ROWS:
+    if len(column) < ENOUGH_ROWS:
         return ""
     if not numbers.text.any():
         whole = bool((numbers.values % 1 == 0).all())
-        return "whole numbers that all differ, called like an id" if _is_id(name, whole, distinct, known) else ""
-    return f"{distinct} different texts in {known} rows" if distinct > known / 2 else ""
-
-
-def _is_id(name: str, whole: bool, distinct: int, known: int) -> bool:
-    return whole and distinct == known and bool(ID_NAME.search(name))
+        is_id = ID_NAME.search(name) and whole and len(np.unique(numbers.values)) == len(column)
+        return "whole numbers that all differ, called like an id" if is_id else ""
+    known = column[column.notna() & (column != "")]
+    distinct = known.nunique()
+    return f"{distinct} different texts in {len(known)} rows" if 2 * distinct > len(known) >= ENOUGH_ROWS else ""

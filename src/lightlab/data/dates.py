@@ -13,6 +13,7 @@ from lightlab.errors import DataError
 
 #: Dates as 2024-01-31, with or without a time; other forms are named in `data.dates`, and never guessed.
 ISO = "ISO8601"
+HEAD = 1000
 _LOOKS_LIKE_ISO = r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}.*)?"
 
 
@@ -20,9 +21,12 @@ def looks_like_dates(column: pd.Series[Any]) -> bool:
     """Return whether a column has dates, as such or as text in the form of ISO 8601, and nothing else."""
     if is_datetime64_any_dtype(column):
         return True
-    known = _texts(column).dropna()
     if column.dtype != "str" and column.dtype != object:
         return False
+    # The first rows tell of most columns that they hold something else.
+    if not _texts(column.iloc[:HEAD]).dropna().str.fullmatch(_LOOKS_LIKE_ISO).all():
+        return False
+    known = _texts(column).dropna()
     return len(known) > 0 and bool(known.str.fullmatch(_LOOKS_LIKE_ISO).all()) and not _parse(known, ISO).isna().any()
 
 

@@ -13,6 +13,8 @@ from lightlab.data.rows import Rows
 
 #: Two columns of numbers that follow from one another have a correlation of 1, up to rounding.
 SAME = 1 - 1e-9
+#: The first rows tell of most columns that they have more values than the target.
+HEAD = 10_000
 #: One class may have so many times the rows of another before it is said.
 IMBALANCE = 10
 
@@ -39,7 +41,7 @@ def find_shared_rows(splits: Mapping[str, Rows], fingerprints: Mapping[str, np.n
 
 
 def _place(rows: Rows, place: int) -> str:
-    table = rows.columns if rows.columns is not None else rows.targets
+    table = rows.inputs if isinstance(rows.inputs, pd.DataFrame) else rows.targets
     return f"row {rows.ids[place]}" if table is None else rows.where(table, place)
 
 
@@ -47,29 +49,40 @@ def find_leaks(rows: Rows) -> list[str]:
     """Return what is to be said of columns that tell the target by themselves."""
     if rows.targets is None or not isinstance(rows.inputs, pd.DataFrame) or len(rows) < 3:
         return []
-    return [
-        f"column {str(name)!r} tells the target {str(target)!r} by itself: if it is not known when a prediction is "
-        f"made, put it under data.ignore."
-        for target in rows.targets
-        for name in rows.inputs
-        if _tells(rows.inputs[name], rows.targets[target])
-    ]
+    found = []
+    for target in rows.targets:
+        wanted = rows.targets[target]
+        numbers = _known_numbers(wanted)
+        for name in rows.inputs:
+            column = rows.inputs[name]
+            if (numbers is not None and _is_line(column, numbers)) or _is_code(column, wanted):
+                found.append(
+                    f"column {str(name)!r} tells the target {str(target)!r} by itself: if it is not known when a "
+                    f"prediction is made, put it under data.ignore."
+                )
+    return found
 
 
-def _tells(column: pd.Series[Any], target: pd.Series[Any]) -> bool:
-    """Return whether the values of two columns follow from one another, one by one or by a straight line."""
-    values, wanted = (read_numbers(part) for part in (column, target))
-    if not (values.text.any() or wanted.text.any() or np.isnan(values.values).any() or np.isnan(wanted.values).any()):
-        spreads = values.values.std(), wanted.values.std()
-        if min(spreads) > 0 and np.isfinite(spreads).all():
-            together = np.corrcoef(values.values, wanted.values)[0, 1]
-            if abs(together) > SAME:
-                return True
-    sizes = column.nunique(dropna=False), target.nunique(dropna=False)
-    if sizes[0] != sizes[1] or not 1 < sizes[0] <= len(column) / 2:
+def _known_numbers(column: pd.Series[Any]) -> np.ndarray[Any, Any] | None:
+    """Return a column of numbers without holes that are not all the same; ``None`` for others."""
+    numbers = read_numbers(column)
+    usable = not numbers.text.any() and np.isfinite(numbers.values).all() and np.ptp(numbers.values) > 0
+    return numbers.values if usable else None
+
+
+def _is_line(column: pd.Series[Any], target: np.ndarray[Any, Any]) -> bool:
+    """Return whether a column follows from the target by a straight line."""
+    values = _known_numbers(column)
+    return values is not None and bool(abs(np.corrcoef(values, target)[0, 1]) > SAME)
+
+
+def _is_code(column: pd.Series[Any], target: pd.Series[Any]) -> bool:
+    """Return whether each value of a column stands for one of the target, and the other way round."""
+    distinct = target.nunique(dropna=False)
+    if not 1 < distinct <= len(column) / 2 or column.iloc[:HEAD].nunique(dropna=False) > distinct:
         return False
     pairs = pd.DataFrame({"column": column.to_numpy(), "target": target.to_numpy()}).drop_duplicates()
-    return len(pairs) == sizes[0]
+    return len(pairs) == distinct == column.nunique(dropna=False)
 
 
 def find_imbalance(classes: tuple[str, ...], counts: tuple[int, ...]) -> list[str]:

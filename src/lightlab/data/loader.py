@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -87,9 +88,10 @@ class BatchPlan:
     def __iter__(self) -> Iterator[tuple[Tensor, int]]:
         """Give the places of this process's rows of each batch, and how many rows all processes have in it."""
         order, first_batch, self.start = self.order(), self.start, 0
-        for batch in range(first_batch, len(self)):
-            begin, total = self.bounds[batch], self.bounds[batch + 1] - self.bounds[batch]
-            first, last = (begin + total * edge // self.world_size for edge in (self.rank, self.rank + 1))
+        for begin, end in pairwise(self.bounds[first_batch:]):
+            total = end - begin
+            first = begin + total * self.rank // self.world_size
+            last = begin + total * (self.rank + 1) // self.world_size
             yield order[first:last], total
 
 
@@ -159,8 +161,11 @@ class _Samples(Dataset[Batch]):
 
     def __getitem__(self, planned: tuple[Tensor, int]) -> Batch:
         places, total = planned
-        targets = None if self.targets is None else self.targets[places]
-        return Batch(self.inputs[places], targets, places, total)
+        # index_select costs half of what indexing does.
+        targets = None if self.targets is None else self.targets.index_select(0, places)
+        given = self.inputs
+        inputs = given[places] if isinstance(given, Stored) else given.index_select(0, places)
+        return Batch(inputs, targets, places, total)
 
 
 def default_workers(processes: int) -> int:

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as arrow_csv
 import pyarrow.parquet as pq
+from pandas.api.types import is_numeric_dtype
 
+from lightlab.data.columns import MISSING, read_clean_texts
 from lightlab.errors import DataError, did_you_mean, sentences
 
 PARQUET = (".parquet", ".pq")
 TABS = (".tsv", ".tab")
+#: Bytes of a CSV file that are read at once.
+BLOCK = 8 << 20
 #: Other separators that people use, by which a file with one wide column is recognised.
 SEPARATORS = ",;\t|"
 
@@ -54,12 +59,14 @@ class TextForm:
                 number = lines.line_num + 1
 
 
-def read_table(path: str, form: TextForm = TextForm()) -> pd.DataFrame:
+def read_table(path: str, form: TextForm = TextForm(), text: Collection[str] | Literal["all"] = "all") -> pd.DataFrame:
     """Read a table by its file's ending: Parquet, or CSV with a header line.
 
     Args:
         path: of the file.
         form: how it is written, if it is text.
+        text: columns of CSV that stay text. Others become numbers where they hold nothing else, which takes a
+            fraction of the memory; what they were written like is lost.
 
     Raises:
         DataError: no such file, not a table, no rows, lines of another length than the header, or a column name twice.
@@ -68,10 +75,10 @@ def read_table(path: str, form: TextForm = TextForm()) -> pd.DataFrame:
     if file.suffix.lower() in PARQUET:
         return _read_parquet(file, path)
     header = _read_header(path, form)
-    table = _read_csv(path, form, header)
+    table = _read_csv(path, form, set(header) - set(header if text == "all" else text), header)
     if not len(table):
         raise DataError(f"A CSV file has rows below its header. {path} has none.")
-    return table if form.decimal == "." else table.apply(lambda column: _with_points(column, form.decimal))
+    return table
 
 
 def find_file(path: str, rule: str) -> Path:
@@ -128,21 +135,61 @@ def _read_header(path: str, form: TextForm) -> list[str]:
     return header
 
 
-def _read_csv(path: str, form: TextForm, header: list[str]) -> pd.DataFrame:
-    """Read all values as text."""
+def _read_csv(path: str, form: TextForm, candidates: set[str], header: list[str]) -> pd.DataFrame:
+    """Read a CSV file; those of the candidates that hold nothing but numbers become numbers.
+
+    The first block tells which these are. Where a later one has text in such a column, all is read as text.
+    """
     try:
-        table = arrow_csv.read_csv(
-            path,
-            read_options=arrow_csv.ReadOptions(encoding=form.encoding, block_size=8 << 20),
-            parse_options=arrow_csv.ParseOptions(delimiter=form.separator_of(path), newlines_in_values=True),
-            convert_options=arrow_csv.ConvertOptions(
-                column_types=dict.fromkeys(header, pa.large_string()), strings_can_be_null=False
-            ),
-        )
+        with _open_csv(path, form, dict.fromkeys(header, pa.large_string())) as reader:
+            first = next(iter(reader), None)
+        texts = _as_frame(pa.table(first), form) if first is not None else pd.DataFrame()
+        numeric = {name for name in candidates & set(texts) if _has_numbers(texts[name])}
+        try:
+            return _read_whole(path, form, header, numeric)
+        except pa.ArrowInvalid:
+            table = _read_whole(path, form, header, set())
+            numbers = {name: read_clean_texts(table[name]) for name in numeric}
+            return table.assign(**{name: values for name, values in numbers.items() if values is not None})
     except (pa.ArrowInvalid, pa.ArrowKeyError, UnicodeDecodeError, OSError) as cause:
         _find_bad_line(path, form)
         raise DataError(f"{path} can't be read as CSV: {cause}.") from cause
-    return pd.DataFrame({name: table.column(name).to_pandas() for name in table.column_names})
+
+
+def _has_numbers(column: pd.Series[Any]) -> bool:
+    """Return whether a column of text has numbers, and nothing else but missing ones."""
+    numbers = read_clean_texts(column)
+    return numbers is not None and not np.isnan(numbers).all()
+
+
+def _open_csv(path: str, form: TextForm, types: dict[str, Any]) -> Any:
+    return arrow_csv.open_csv(
+        path,
+        read_options=arrow_csv.ReadOptions(encoding=form.encoding, block_size=BLOCK),
+        parse_options=arrow_csv.ParseOptions(delimiter=form.separator_of(path), newlines_in_values=True),
+        convert_options=arrow_csv.ConvertOptions(
+            column_types=types,
+            null_values=sorted({cased for word in MISSING for cased in (word, word.upper(), word.title(), "NaN")}),
+            strings_can_be_null=False,
+            decimal_point=form.decimal,
+        ),
+    )
+
+
+def _read_whole(path: str, form: TextForm, header: list[str], numeric: set[str]) -> pd.DataFrame:
+    types = {name: pa.float64() if name in numeric else pa.large_string() for name in header}
+    with _open_csv(path, form, types) as reader:
+        return _as_frame(reader.read_all(), form)
+
+
+def _as_frame(table: Any, form: TextForm) -> pd.DataFrame:
+    """Return a table of Arrow's, which is used up, as one of pandas'; its text has points in its numbers."""
+    names = table.column_names
+    frame: pd.DataFrame = table.to_pandas(split_blocks=True, self_destruct=True)
+    if form.decimal == ".":
+        return frame
+    texts = [name for name in names if not is_numeric_dtype(frame[name])]
+    return frame.assign(**{name: _with_points(frame[name], form.decimal) for name in texts})
 
 
 def _find_bad_line(path: str, form: TextForm) -> None:

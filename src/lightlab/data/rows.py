@@ -63,7 +63,7 @@ class Rows:
         ids: what people call each row: a number, or the value of an id column.
         source: where the rows come from, for messages.
         id_name: what ``ids`` is called in predictions.
-        columns: all that the source knows of each row, by which rows can be split.
+        columns: what rows can be split by.
         locate: returns where the row of an index label stands, for messages; by default its number.
     """
 
