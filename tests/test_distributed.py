@@ -84,3 +84,12 @@ def test_fewer_rows_than_processes(config):
     assert main(["fit", "--config", config]) == 0
     on_two("fit", "--config", config)
     assert figures(1) == pytest.approx(figures(0), abs=1e-6, nan_ok=True)
+
+
+def test_balanced_training_on_two_processes(config):
+    """Rows drawn so that classes come equally often are the same ones on any number of processes."""
+    text = Path(config).read_text().replace("batch_size: 21", "batch_size: 21, balanced: true")
+    Path(config).write_text(text)
+    assert main(["fit", "--config", config]) == 0
+    on_two("fit", "--config", config)
+    assert figures(1) == pytest.approx(figures(0), abs=1e-6)

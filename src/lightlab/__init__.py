@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lightlab.batch import Batch
+    from lightlab.batch import Batch, Mixed
     from lightlab.build import build_network
     from lightlab.data import BundledData, Data, Rows, SyntheticData, TableData
     from lightlab.data_spec import DataSpec, InputSpec, TargetSpec
@@ -27,12 +27,13 @@ if TYPE_CHECKING:
     from lightlab.heads import Head
     from lightlab.module import Model
     from lightlab.problems import Problem, register_problem
-    from lightlab.registry import ACTIVATIONS, HEADS, LAYERS, PROBLEMS
+    from lightlab.registry import ACTIVATIONS, AUGMENTATIONS, HEADS, LAYERS, PROBLEMS
 
 __version__ = "0.1.0"
 
 __all__ = [
     "ACTIVATIONS",
+    "AUGMENTATIONS",
     "Batch",
     "BundledData",
     "CheckpointError",
@@ -45,6 +46,7 @@ __all__ = [
     "InputSpec",
     "LAYERS",
     "LightlabError",
+    "Mixed",
     "Model",
     "PROBLEMS",
     "PluginError",
@@ -62,7 +64,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "lightlab.batch": ("Batch",),
+    "lightlab.batch": ("Batch", "Mixed"),
     "lightlab.build": ("build_network",),
     "lightlab.data": ("BundledData", "Data", "Rows", "SyntheticData", "TableData"),
     "lightlab.data_spec": ("DataSpec", "InputSpec", "TargetSpec"),
@@ -70,7 +72,7 @@ _HOMES = {
     "lightlab.heads": ("Head",),
     "lightlab.module": ("Model",),
     "lightlab.problems": ("Problem", "register_problem"),
-    "lightlab.registry": ("ACTIVATIONS", "HEADS", "LAYERS", "PROBLEMS"),
+    "lightlab.registry": ("ACTIVATIONS", "AUGMENTATIONS", "HEADS", "LAYERS", "PROBLEMS"),
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections import OrderedDict
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -17,14 +18,20 @@ from lightlab.layers.parameters import Shape
 from lightlab.problems import Problem
 from lightlab.specs import LayerSpec, parse_layers
 
+#: What is said where the codes of a text's words reach layers that compute.
+CODES = "Codes of words become vectors first: put an embedding before layers that compute."
 
-def build_network(layers: list[Any], input_shape: Shape, key: Key = ("layers",)) -> tuple[nn.Sequential, Shape]:
+
+def build_network(
+    layers: list[Any], input_shape: Shape, key: Key = ("layers",), *, vocabulary_size: int | None = None
+) -> tuple[nn.Sequential, Shape]:
     """Build a list of layers, as a config has it.
 
     Args:
         layers: each ``name``, ``{name: value}`` or ``{name: {parameter: value}}``.
         input_shape: the shape of one sample, without the batch.
         key: where the list stands in the config, for messages.
+        vocabulary_size: how many codes of words there are; ``None`` where the inputs are no text.
 
     Returns:
         the network, whose children are called after the layers and their places in the list; and the shape of
@@ -39,22 +46,28 @@ def build_network(layers: list[Any], input_shape: Shape, key: Key = ("layers",))
         >>> list(dict(network.named_children())), shape
         (['0_dense', '1_dropout'], (25,))
     """
-    return build_layers(parse_layers(layers, key), input_shape)
+    return build_layers(parse_layers(layers, key), input_shape, vocabulary_size)
 
 
-def build_layers(specs: tuple[LayerSpec, ...], input_shape: Shape) -> tuple[nn.Sequential, Shape]:
+def build_layers(
+    specs: tuple[LayerSpec, ...], input_shape: Shape, vocabulary_size: int | None = None
+) -> tuple[nn.Sequential, Shape]:
     """Build layers that were checked already; see `build_network`."""
     modules: OrderedDict[str, nn.Module] = OrderedDict()
-    shape, before = input_shape, "the input"
+    batch, before = _example(input_shape, vocabulary_size), "the input"
     for index, spec in enumerate(specs):
-        module = build_layer(spec, shape, before)
-        shape = output_shape(module, shape, spec, before)
+        module = build_layer(spec, tuple(batch.shape[1:]), before, vocabulary_size)
+        batch = _run(module, batch, spec, before)
+        if vocabulary_size is None or batch.is_floating_point():  # no codes, or no longer
+            batch, vocabulary_size = _example(tuple(batch.shape[1:])), None
         modules[f"{index}_{spec.name.replace('.', '_')}"] = module
         before = spec.name
-    return nn.Sequential(modules), shape
+    if vocabulary_size is not None:
+        raise ShapeError.at(specs[-1].key if specs else (), f"{CODES} Received: codes from {before}.")
+    return nn.Sequential(modules), tuple(batch.shape[1:])
 
 
-def build_layer(spec: LayerSpec, input_shape: Shape, before: str) -> nn.Module:
+def build_layer(spec: LayerSpec, input_shape: Shape, before: str, vocabulary_size: int | None = None) -> nn.Module:
     """Build one layer for what arrives at it.
 
     Raises:
@@ -66,7 +79,11 @@ def build_layer(spec: LayerSpec, input_shape: Shape, before: str) -> nn.Module:
     if layouts and len(input_shape) not in {layout.count(",") + 1 for layout in layouts}:
         wanted = " or ".join(f"rank {layout.count(',') + 2} (batch, {layout})" for layout in layouts)
         raise ShapeError.at(spec.key, f"{spec.name} needs {wanted}. Received: {_batched(input_shape)} after {before}.")
-    injected: dict[str, Any] = {"input_shape": input_shape, "build": partial(_build_nested, spec)}
+    injected: dict[str, Any] = {
+        "input_shape": input_shape,
+        "build": partial(_build_nested, spec, vocabulary_size),
+        "vocabulary_size": vocabulary_size,
+    }
     wanted_names = inspect.signature(component).parameters.keys() & injected.keys()
     try:
         module = component(**spec.parameters, **{name: injected[name] for name in wanted_names})
@@ -82,9 +99,9 @@ def build_layer(spec: LayerSpec, input_shape: Shape, before: str) -> nn.Module:
 
 
 def _build_nested(
-    outer: LayerSpec, layers: list[Any], input_shape: Shape, *where: str | int
+    outer: LayerSpec, vocabulary_size: int | None, layers: list[Any], input_shape: Shape, *where: str | int
 ) -> tuple[nn.Module, Shape]:
-    return build_layers(parse_layers(layers, (*outer.key, *where)), input_shape)
+    return build_layers(parse_layers(layers, (*outer.key, *where)), input_shape, vocabulary_size)
 
 
 def output_shape(module: nn.Module, input_shape: Shape, spec: LayerSpec, before: str) -> Shape:
@@ -93,15 +110,26 @@ def output_shape(module: nn.Module, input_shape: Shape, spec: LayerSpec, before:
     Raises:
         ShapeError: the layer can't take the input, or returns no batch.
     """
-    probe = copy.deepcopy(module).to("meta").eval()
-    batch = torch.empty(2, *input_shape, device="meta")
+    return tuple(_run(module, _example(input_shape), spec, before).shape[1:])
+
+
+def _example(input_shape: Shape, vocabulary_size: int | None = None) -> torch.Tensor:
+    """Return a batch: of numbers without values; or of codes, where there is a vocabulary."""
+    if vocabulary_size is None:
+        return torch.empty(2, *input_shape, device="meta")
+    return torch.zeros(2, *input_shape, dtype=torch.long)
+
+
+def _run(module: nn.Module, batch: torch.Tensor, spec: LayerSpec, before: str) -> torch.Tensor:
+    # On the meta device weights would multiply codes without a word, which they can't where there are values.
+    probe = copy.deepcopy(module).to(batch.device).eval()
     try:
         with torch.no_grad():
             outputs = probe(batch)
     except (TypeError, ValueError, RuntimeError, AssertionError, IndexError) as cause:
-        reason = str(cause).strip().split("\n")[0]
+        reason = str(cause).strip().split("\n")[0] if batch.is_floating_point() else CODES
         raise ShapeError.at(
-            spec.key, f"{spec.name} can't take {_batched(input_shape)} after {before}: {reason}"
+            spec.key, f"{spec.name} can't take {_batched(batch.shape[1:])} after {before}: {reason}"
         ) from cause
     if not isinstance(outputs, torch.Tensor) or outputs.shape[:1] != batch.shape[:1]:
         received = tuple(outputs.shape) if isinstance(outputs, torch.Tensor) else type(outputs).__name__
@@ -109,9 +137,9 @@ def output_shape(module: nn.Module, input_shape: Shape, spec: LayerSpec, before:
     if 0 in outputs.shape:
         raise ShapeError.at(
             spec.key,
-            f"{spec.name} leaves nothing of {_batched(input_shape)} after {before}: {_batched(outputs.shape[1:])}.",
+            f"{spec.name} leaves nothing of {_batched(batch.shape[1:])} after {before}: {_batched(outputs.shape[1:])}.",
         )
-    return tuple(outputs.shape[1:])
+    return outputs
 
 
 def check_last_layer(specs: tuple[LayerSpec, ...], outputs: int, problem: Problem) -> None:
@@ -141,5 +169,5 @@ def check_last_layer(specs: tuple[LayerSpec, ...], outputs: int, problem: Proble
         )
 
 
-def _batched(shape: Shape) -> str:
+def _batched(shape: Sequence[int]) -> str:
     return f"(batch, {', '.join(map(str, shape))})"

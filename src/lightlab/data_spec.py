@@ -37,7 +37,8 @@ class InputSpec:
         fill: for each numeric column what stands for a missing number; empty where a missing one is an error.
         indicators: the numeric columns with a feature that says whether the number was missing.
         embeddings: for each categorical column that becomes a learned vector, its length; the others are one-hot.
-        vocabulary: the words or characters of a text, in the order of their codes.
+        vocabulary: the words or characters of a text, in the order of their codes; the first two, ``""`` and
+            ``[UNK]``, stand for padding and for all that training has not.
         tokens: what a text is cut into; ``None`` where the input is no text.
         lower: whether a text is put in lower case first.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import zip_longest
 from typing import Any, Literal, cast
 
 import torch
@@ -157,7 +158,8 @@ class Model(LightningModule):
         self.data_spec = spec
         options = self._check_head(spec.problem)
         preprocess = make_preprocess(spec.input)
-        network, shape = build_layers(self.layer_specs, preprocess.output_shape)
+        vocabulary_size = len(spec.input.vocabulary) or None
+        network, shape = build_layers(self.layer_specs, preprocess.output_shape, vocabulary_size)
         if len(shape) != 1:
             raise ShapeError.at(
                 (*KEY, "layers"),
@@ -346,6 +348,7 @@ class Model(LightningModule):
         for what, here, there in (
             ("columns", own.input.columns, stored.input.columns),
             ("categories", own.input.categories, stored.input.categories),
+            ("words", *_first_unlike(own.input.vocabulary, stored.input.vocabulary)),
             ("targets", own.target.columns, stored.target.columns),
             ("classes", own.target.classes, stored.target.classes),
         ):
@@ -354,3 +357,9 @@ class Model(LightningModule):
                     f"A checkpoint goes with the data that it was trained on. Its {what} are {there}, here: {here}."
                 )
         self.data_spec = stored
+
+
+def _first_unlike(here: tuple[str, ...], there: tuple[str, ...]) -> tuple[dict[int, str | None], ...]:
+    """Return, of two vocabularies, the first code with another word in each."""
+    pairs = enumerate(zip_longest(here, there))
+    return next((({code: one}, {code: other}) for code, (one, other) in pairs if one != other), ({}, {}))

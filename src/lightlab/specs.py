@@ -22,7 +22,7 @@ from lightlab.layers.parameters import Nested
 from lightlab.registry import ACTIVATIONS, LAYERS, Registry
 
 #: What `lightlab.build` gives to a layer that declares it; a config can't.
-INJECTED = frozenset({"input_shape", "build"})
+INJECTED = frozenset({"input_shape", "build", "vocabulary_size"})
 
 #: The fault of a value for a parameter that takes an object; not said where plain values will do as well.
 NO_PLAIN_VALUE = "takes an object, which a config can't write"

@@ -158,3 +158,102 @@ def test_one_hot_targets_are_checked_in_every_split():
     table.assign(b=0).to_csv("test.csv", index=False)
     with pytest.raises(DataError, match=r"one 1 in each row.*test\.csv:3: 0, 0 in 'a', 'b', and so in 10 of 20 rows"):
         TableData("train.csv", ["a", "b"], test_path="test.csv").connect("multiclass")
+
+
+def write(name="f.csv", **columns):
+    """Write a CSV file, and return its name."""
+    pd.DataFrame(columns).to_csv(name, index=False)
+    return name
+
+
+GOOD = {"x": range(40), "c": ["a", "b"] * 20, "y": ["no", "yes", "yes", "no"] * 10}
+
+
+@pytest.mark.parametrize(
+    ("columns", "options", "message"),
+    [
+        (
+            {"x": [1], "c": ["a"], "y": ["no"]},
+            {},
+            "has rows. Received: 1 rows, of which the split with a share of 0.15",
+        ),
+        ({**GOOD, "y": ["no"] * 40}, {}, r"at least two classes in the train split.*'y' of f\.csv: 1 \('no'\)"),
+        ({**GOOD, "x": [*range(39), "inf"]}, {}, r"'x': inf at f\.csv:41, and so in 1 of"),
+        ({**GOOD, "x": [*range(38), "a", "b"]}, {}, r"mostly numbers: '[ab]' at f\.csv:4[01], and . such in all"),
+        ({**GOOD, "y": [*GOOD["y"][:39], None]}, {}, r"Missing in column 'y': 1 of \d+ rows, first at f\.csv:41"),
+        ({"x": [3] * 40, "y": GOOD["y"]}, {}, "column that varies.*x: the same in every row of the train split: 3"),
+        ({"y": GOOD["y"]}, {}, r"at least one column that varies\. f\.csv has none beside the target"),
+        (GOOD, {"ignore": ["z"]}, r"f\.csv has no column 'z'"),
+        (GOOD, {"split": {"groups": "z"}}, r"f\.csv has no column 'z'"),
+        (GOOD, {"id_column": "idd"}, r"f\.csv has no column 'idd'"),
+    ],
+)
+def test_tables_that_nothing_can_be_learned_from(columns, options, message):
+    """File, row, column and rule are said, before anything is trained."""
+    with pytest.raises(DataError, match=message):
+        TableData(write(**columns), "y", split=options.pop("split", [0.7, 0.15, 0.15]), **options).connect(None)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"numeric": ["y"]}, r"data\.target: A column has one role\. Received: 'y', which is an input, too"),
+        ({"ignore": ["y"]}, r"data\.target: .*'y', which is ignored, too"),
+        ({"id_column": "c", "categorical": ["c"]}, r"data\.id_column: .*'c', which is an input, too"),
+        ({"categorical": ["c"], "ignore": ["c"]}, r"'c' under categorical and ignore"),
+        ({"missing_numbers": "zero"}, r"data\.missing_numbers: .*'median', 'mean' or 'error'.*Received: 'zero'"),
+    ],
+)
+def test_options_that_contradict(options, message):
+    """A column has one role, and an option one of its values."""
+    with pytest.raises(ConfigError, match=message):
+        TableData("f.csv", "y", **options)
+
+
+def test_new_classes_and_categories_in_other_splits(capsys):
+    """A class that training lacks is an error with value and count; a category is counted, and said."""
+    train, test = write(**GOOD), write("test.csv", x=[1, 2, 3], c=["a", "z", "z"], y=["no", "maybe", "maybe"])
+    with pytest.raises(DataError, match=r"'y', first at test\.csv:3: 'maybe' \(2 rows\)"):
+        TableData(train, "y", test_path=test).connect(None)
+    data = TableData(train, "y", test_path=write("test.csv", x=[1, 2, 3], c=["a", "z", "z"], y=["no", "yes", "yes"]))
+    data.connect(None)
+    assert "unknown: 2 of 3 rows of test.csv have in c what training has not: 'z'" in capsys.readouterr().out
+
+
+def test_nothing_is_learned_from_other_splits():
+    """Poison in validation and test files (sizes, categories, holes, dates) changes nothing of what is learned."""
+    table = pd.DataFrame({**GOOD, "when": ["2024-01-01", "2024-02-01"] * 20, "h": [1.0, None] * 20})
+    poisoned = table.assign(x=1e9, c="poison", when="1900-01-01", h=-1e9)
+    data = {
+        name: TableData.from_frame(train=table, val=val, test=val, target="y")
+        for name, val in (("clean", table), ("poisoned", poisoned))
+    }
+    assert data["clean"].connect("binary") == data["poisoned"].connect("binary")
+
+
+def test_mixed_types_in_a_data_frame():
+    """Objects of many types in one column are categories by what they are written as."""
+    table = pd.DataFrame({"x": range(40), "m": [1, "one", None, 2.5] * 10, "y": ["no", "yes"] * 20})
+    spec = TableData.from_frame(table, "y", categorical=["m"]).connect("binary")
+    assert spec.input.categories == {"m": ("", "1", "2.5", "one")}
+
+
+def test_codes_in_files_without_letters():
+    """A column of codes stays text in files where all happen to be digits, to test on and to predict."""
+    train = write(zip=["01234", "A5555", "B5555", "C555"] * 10, y=GOOD["y"])
+    test = write("test.csv", zip=["01234", "01234"], y=["no", "yes"])
+    data = TableData(train, "y", test_path=test)
+    spec = data.connect("binary")
+    assert next(iter(data.test_dataloader())).inputs.tolist() == [[0], [0]]
+    predict = TableData(predict_path=write("new.csv", zip=["01234"]))
+    predict.setup("predict")
+    predict.connect(None, spec)
+    assert next(iter(predict.predict_dataloader())).inputs.tolist() == [[0]]
+
+
+def test_splits_by_columns_of_the_file():
+    """The config's column says which rows are for what."""
+    part = ["train"] * 30 + ["val"] * 6 + ["test"] * 4
+    data = TableData(write(**GOOD, part=part), "y", split={"column": "part"})
+    assert data.connect("binary").input.columns == ("x",)
+    assert data.counts == {"train": 30, "val": 6, "test": 4}

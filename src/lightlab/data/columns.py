@@ -143,7 +143,7 @@ def names_rows(column: pd.Series[Any], name: str, numbers: Numbers) -> str:
     if len(column) < ENOUGH_ROWS:
         return ""
     if not numbers.text.any():
-        whole = bool((numbers.values % 1 == 0).all())
+        whole = np.isfinite(numbers.values).all() and bool((numbers.values % 1 == 0).all())
         is_id = ID_NAME.search(name) and whole and len(np.unique(numbers.values)) == len(column)
         return "whole numbers that all differ, called like an id" if is_id else ""
     known = column[column.notna() & (column != "")]

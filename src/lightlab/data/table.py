@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 from torch import Tensor
 
 from lightlab.data.base import say
 from lightlab.data.features import Embeddings, TableOptions, encode_table, learn_table
-from lightlab.data.files import FileData, check_columns, target_names, typed_target
-from lightlab.data.read_table import TextForm, locate_row, read_table
+from lightlab.data.frames import FrameData
 from lightlab.data.rows import Rows, Stored
 from lightlab.data_spec import InputSpec
-from lightlab.errors import ConfigError, DataError
+from lightlab.errors import ConfigError
 from lightlab.specs import check_parameters
 
 
-class TableData(FileData):
+class TableData(FrameData):
     """Rows of a CSV, TSV or Parquet file; `from_frame` takes pandas' DataFrames.
 
     What each column is, is inferred from the train split and said: numbers and booleans are normalised; dates (as in
@@ -77,9 +74,7 @@ class TableData(FileData):
         encoding: str = "utf-8",
         **options: Any,
     ) -> None:
-        super().__init__(path, **options)
-        self.targets = target_names(target)
-        self.id_column = id_column
+        super().__init__(path, target, id_column, separator, decimal, encoding, **options)
         roles = {
             "numeric": numeric or [],
             "categorical": categorical or [],
@@ -90,46 +85,8 @@ class TableData(FileData):
             "embeddings": embeddings,
         }
         self.roles = TableOptions(**check_parameters(TableOptions, roles, ("data",), name="TableData"))
-        self.form = TextForm(separator, decimal, encoding)
-        self.frames: dict[str, pd.DataFrame] = {}
         self._check_names()
-
-    @classmethod
-    def from_frame(
-        cls,
-        frame: pd.DataFrame | None = None,
-        target: str | list[str] | None = None,
-        *,
-        train: pd.DataFrame | None = None,
-        val: pd.DataFrame | None = None,
-        test: pd.DataFrame | None = None,
-        predict: pd.DataFrame | None = None,
-        **options: Any,
-    ) -> TableData:
-        """Return the data of DataFrames.
-
-        Args:
-            frame: whose rows are split.
-            target: the column to predict, or several of them.
-            train: in place of ``frame``, one for each split.
-            val: likewise.
-            test: likewise; beside ``frame``, one to test on instead of a share of ``frame``.
-            predict: rows to predict.
-            options: those of `TableData`.
-        """
-        frames = {"all": frame, "train": train, "val": val, "test": test, "predict": predict}
-        given = {split: table.reset_index(drop=True) for split, table in frames.items() if table is not None}
-        for split, table in given.items():
-            table.columns = table.columns.map(str)
-            if not table.columns.is_unique:
-                name = table.columns[table.columns.duplicated()][0]
-                raise DataError(
-                    f"A column name stands once in a table. The DataFrame {split} has {name!r} more than once."
-                )
-        paths: dict[str, Any] = {"path" if split == "all" else f"{split}_path": f"DataFrame {split}" for split in given}
-        data = cls(target=target, **paths, **options)
-        data.frames = {f"DataFrame {split}": table for split, table in given.items()}
-        return data
+        self.text = {*self.roles.categorical, *self.roles.dates, *self.targets, *filter(None, [id_column])}
 
     def _check_names(self) -> None:
         """Refuse a column that is named for two things."""
@@ -142,13 +99,9 @@ class TableData(FileData):
                     ("data", role), f"A column has one role. Received: {both[0]!r}, which is {other}, too."
                 )
 
-    def load(self, stage: str) -> dict[str, Rows]:
-        """Return the rows of each file; in the stage predict of ``predict_path`` alone, where there is one.
-
-        Raises:
-            DataError: a file that can't be read, or lacks a column that was named.
-        """
-        return {split: self._rows(split, path) for split, path in self.wanted(stage).items()}
+    def adapt(self, spec: InputSpec) -> None:
+        """Read as text what a trained model knows as text."""
+        self.text = {*spec.categories, *spec.dates, *self.targets, *filter(None, [self.id_column])}
 
     def learn_input(self, rows: Rows) -> InputSpec:
         """Learn what the columns are and hold, and say it."""
@@ -164,19 +117,13 @@ class TableData(FileData):
         """Return numbers, and codes of categories, (rows, columns)."""
         return encode_table(rows, spec, self.roles.missing_categories)
 
-    def _rows(self, split: str, path: str) -> Rows:
-        table = self.frames[path] if path in self.frames else read_table(path, self.form)
-        named = [*self.targets, *self.roles.ignore, *self.roles.numeric, *self.roles.categorical, *self.roles.dates]
-        # Rows to predict need no more than what the model was trained on, and what they are called.
-        check_columns(table, path, [*([] if split == "predict" else named), *filter(None, [self.id_column])])
-        has_targets = bool(self.targets) and all(name in table for name in self.targets)
+    def needed_columns(self, split: str) -> list[str]:
+        """Return the columns that the config names; rows to predict need only those that the model was trained on."""
+        roles = self.roles
+        named = [*self.targets, *roles.ignore, *roles.numeric, *roles.categorical, *roles.dates]
+        return [] if split == "predict" else named
+
+    def input_columns(self, table: pd.DataFrame) -> list[str]:
+        """Return the columns that are nothing else."""
         left_out = {*self.targets, *self.roles.ignore, self.id_column, *self.split.columns} - {*self.roles.dates}
-        return Rows(
-            table[[name for name in table.columns if name not in left_out]],
-            table[self.targets].apply(typed_target) if has_targets else None,
-            table[self.id_column].to_numpy() if self.id_column else np.arange(len(table)),
-            path,
-            self.id_column or "id",
-            columns=table,
-            locate=None if path in self.frames else partial(locate_row, path, self.form),
-        )
+        return [name for name in table.columns if name not in left_out]

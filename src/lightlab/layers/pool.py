@@ -182,3 +182,50 @@ def global_max_pool() -> nn.Module:
         (1, 3)
     """
     return _GlobalPool("max")
+
+
+class _SequencePool(nn.Module):
+    """Pool the steps of a sequence that are not padding, which is zero throughout; a sequence of none is zero."""
+
+    def __init__(self, kind: Kind) -> None:
+        super().__init__()
+        self.kind = kind
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        present = inputs.ne(0).any(2, keepdim=True)
+        if self.kind == "avg":
+            return inputs.sum(1) / present.sum(1).clamp(min=1)
+        return inputs.masked_fill(~present, -torch.inf).amax(1).where(present.any(1), 0)
+
+    def extra_repr(self) -> str:
+        return self.kind
+
+
+@LAYERS.register("sequence_avg_pool")
+@expects("time, features")
+def sequence_avg_pool() -> nn.Module:
+    """Keep each feature's mean over a sequence; steps that are zero throughout, as padding is, do not count.
+
+    Keras' GlobalAveragePooling1D after an embedding with ``mask_zero``.
+
+    Input shape: (batch, time, features). Output shape: (batch, features).
+
+    Example:
+        >>> sequence_avg_pool()(torch.tensor([[[0.0, 0.0], [1.0, 0.0], [3.0, 4.0]]])).tolist()
+        [[2.0, 2.0]]
+    """
+    return _SequencePool("avg")
+
+
+@LAYERS.register("sequence_max_pool")
+@expects("time, features")
+def sequence_max_pool() -> nn.Module:
+    """Keep each feature's largest value in a sequence; steps that are zero throughout, as padding is, do not count.
+
+    Input shape: (batch, time, features). Output shape: (batch, features).
+
+    Example:
+        >>> sequence_max_pool()(torch.tensor([[[0.0, 0.0], [-1.0, 0.0], [-3.0, 4.0]]])).tolist()
+        [[-1.0, 4.0]]
+    """
+    return _SequencePool("max")
