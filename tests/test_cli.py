@@ -24,7 +24,7 @@ def test_help_and_version(capsys):
     [
         (["fitt"], "The first word after lightlab is a verb. Received: fitt. Did you mean fit?"),
         (["--config", "a.yaml", "fit"], "Received: --config. Write 'lightlab fit --config …'."),
-        (["train"], "Received: train. There are: fit, validate, test, predict."),
+        (["train"], "Received: train. There are: init, data, fit, validate, test, predict."),
         (["fit", "--plugin"], "--plugin takes the name of a module. Received nothing."),
         (["fit", "--plugin", "no_such"], "no_such: ModuleNotFoundError: No module named 'no_such'."),
     ],

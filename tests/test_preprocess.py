@@ -65,7 +65,9 @@ def test_categories_alone():
 
 def test_statistics_are_saved_and_not_trained():
     """What was learned is part of the state, and none of it a parameter."""
-    spec = InputSpec((2,), offset=(1.0,), scale=(2.0,), columns=("age",), categories={"pet": ("cat", "dog")}, kind="table")
+    spec = InputSpec(
+        (2,), offset=(1.0,), scale=(2.0,), columns=("age",), categories={"pet": ("cat", "dog")}, kind="table"
+    )
     preprocess = make_preprocess(spec)
     assert list(preprocess.parameters()) == []
     other = make_preprocess(InputSpec((2,), (0.0,), (1.0,), ("age",), {"pet": ("cat", "dog")}, kind="table"))
@@ -77,7 +79,9 @@ def test_statistics_are_saved_and_not_trained():
 
 def test_in_half_precision():
     """A model in half precision is given half precision."""
-    spec = InputSpec((2,), offset=(1.0,), scale=(2.0,), columns=("age",), categories={"pet": ("cat", "dog")}, kind="table")
+    spec = InputSpec(
+        (2,), offset=(1.0,), scale=(2.0,), columns=("age",), categories={"pet": ("cat", "dog")}, kind="table"
+    )
     for preprocess in (make_preprocess(spec), make_preprocess(InputSpec((2,), (1.0, 0.0), (2.0, 1.0)))):
         assert preprocess.to(torch.bfloat16)(torch.tensor([[4.0, 1.0]])).dtype == torch.bfloat16
 
@@ -85,7 +89,14 @@ def test_in_half_precision():
 def test_missing_numbers():
     """A missing number is filled in before it is normalised; a column with an indicator says where, after the numbers."""
     spec = InputSpec(
-        (3,), (1.0, 0.0), (2.0, 1.0), ("age", "size"), {"pet": ("cat",)}, kind="table", fill=(5.0, 7.0), indicators=("size",)
+        (3,),
+        (1.0, 0.0),
+        (2.0, 1.0),
+        ("age", "size"),
+        {"pet": ("cat",)},
+        kind="table",
+        fill=(5.0, 7.0),
+        indicators=("size",),
     )
     preprocess = make_preprocess(spec)
     nan = float("nan")

@@ -7,11 +7,14 @@ import traceback
 from collections.abc import Sequence
 
 from lightlab import __version__
+from lightlab.commands import data, init
+from lightlab.commands.options import HELP
 from lightlab.commands.verbs import VERBS
 from lightlab.errors import LightlabError, did_you_mean, sentences
 from lightlab.registry import import_plugin, load_plugins
 
 USAGE = f"""usage: lightlab VERB --config FILE [--config FILE …] [--KEY VALUE …]
+       lightlab init PATH [--target NAME] [-o FILE]
 
 Neural networks for classification and regression, from one YAML file.
 
@@ -24,7 +27,7 @@ options:
   --plugin MODULE  import a module that registers layers, heads, activations or data sources
   --debug          show the traceback of an error
   --version        print the version
-  --help           print this; 'lightlab VERB --help' prints the keys of a config
+  --help           print this; 'lightlab VERB --help' prints what a verb takes, such as the keys of a config
 """
 
 #: Exit codes: what was given is wrong; lightlab, or what it stands on, is.
@@ -91,9 +94,16 @@ def _run(arguments: list[str], plugins: list[str]) -> int:
         raise LightlabError(sentences(f"The first word after lightlab is a verb. Received: {verb}.", near))
     # Modules of one's own lie where one works; Python puts only the script's own folder on the path.
     sys.path.insert(0, "")
+    command = {"data": data, "init": init}.get(verb)
+    if command and HELP & set(arguments):
+        print(command.PARSER.format_help(), end="")
+        return 0
     for plugin in plugins:
         import_plugin(plugin)
     load_plugins()
+    if command:
+        command.run(arguments[1:])
+        return 0
     from lightlab.commands import trainer
 
     trainer.run(verb, arguments[1:])

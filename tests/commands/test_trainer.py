@@ -59,7 +59,7 @@ def failing(arguments, capsys, code=2):
 def test_run_folder(run):
     """A run leaves its config, environment, metrics, checkpoints and events, and nothing else."""
     names = {path.name for path in run.iterdir() if not path.name.startswith("events.out")}
-    assert names == {"config.yaml", "environment.json", "metrics.json", "checkpoints", "hparams.yaml"}
+    assert names == {"config.yaml", "data.json", "environment.json", "metrics.json", "checkpoints", "hparams.yaml"}
     assert {path.name for path in (run / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
     environment = json.loads((run / "environment.json").read_text())
     assert environment["packages"]["torch"] == torch.__version__.split("+")[0]

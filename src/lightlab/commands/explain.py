@@ -11,7 +11,7 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
-from lightlab.commands.verbs import VERBS
+from lightlab.commands.verbs import TRAINER_VERBS
 from lightlab.data import Data
 from lightlab.errors import ConfigError, Fault, Key, did_you_mean, sentences
 
@@ -32,7 +32,7 @@ def find_faults(parser: ArgumentParser, config: Mapping[str, Any]) -> list[Fault
     known["data"] = ["class_path", "init_args"]
     faults: list[Fault] = []
     for section, value in config.items():
-        if section in VERBS:
+        if section in TRAINER_VERBS:
             text = f"A config has no section for a verb: what stands below '{section}' belongs at the top level."
             faults.append(Fault((section,), text))
         elif section not in sections:

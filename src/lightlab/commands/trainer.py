@@ -5,6 +5,8 @@ from __future__ import annotations
 import tempfile
 import time
 from argparse import ArgumentError
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,18 +36,36 @@ from lightlab.training.resume import Resume, check_resumable
 from lightlab.training.run_folder import BEST, LAST, RunFolder, find_run_checkpoint
 
 
+class _Dumper(yaml.SafeDumper):
+    """Quotes all text: what is plain text to one reader of YAML, such as ``1e3``, is a number to another."""
+
+
+_Dumper.add_representer(str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"'))
+
+
 def run(verb: str, arguments: list[str]) -> None:
     """Carry out one of the Trainer's verbs.
 
     Raises:
         LightlabError: something given is wrong; faults of a config say where they stand.
     """
+    with reading(verb, arguments) as (call, sources):
+        LightlabCLI(call, sources)
+
+
+@contextmanager
+def reading(verb: str, arguments: list[str]) -> Iterator[tuple[Call, Sources]]:
+    """Read the config files of a call, and say of each fault raised inside where in them it stands.
+
+    Raises:
+        LightlabError: something given is wrong.
+    """
     silence()
     # An optimizer in a config is data that lightlab reads itself: nothing is made of it while parsing.
     set_parsing_settings(instantiate_subclass_spec_in_any=False)
     sources = Sources(Call(verb, arguments, {}).configs, arguments)
     try:
-        LightlabCLI(Call(verb, arguments, sources.values), sources)
+        yield Call(verb, arguments, sources.values), sources
     except ConfigError as error:
         raise sources.located(error) from error
 
@@ -106,7 +126,7 @@ class LightlabCLI(LightningCLI):
         stored = spell_out({"model": self.checkpoint["hyper_parameters"]}) if self.checkpoint else {}
         classes, options = take_classes(self.call.options)
         with tempfile.NamedTemporaryFile("w", suffix=".yaml", encoding="utf-8") as file:
-            yaml.safe_dump(merge(merge(stored, self.sources.values), classes), file, sort_keys=False)
+            yaml.dump(merge(merge(stored, self.sources.values), classes), file, Dumper=_Dumper, sort_keys=False)
             file.flush()
             try:
                 self.config = parser.parse_args([self.call.verb, "--config", file.name, *options])
@@ -243,7 +263,9 @@ class LightlabCLI(LightningCLI):
     def before_fit(self) -> None:
         """Say what is about to be trained."""
         spec = self.model.data_spec
-        rows = ", ".join(f"{'any number of' if count is None else count} {split}" for split, count in self.datamodule.counts.items())
+        rows = ", ".join(
+            f"{'any number of' if count is None else count} {split}" for split, count in self.datamodule.counts.items()
+        )
         count = sum(parameter.numel() for parameter in self.model.parameters())
         devices = f"{self.trainer.world_size} × " if self.trainer.world_size > 1 else ""
         device = f"{devices}{type(self.trainer.accelerator).__name__.removesuffix('Accelerator')}"
@@ -313,6 +335,16 @@ class LightlabCLI(LightningCLI):
     def after_predict(self) -> None:
         """Say where the predictions are."""
         _say(f"predictions: {self._output()}")
+
+
+class ConfigReader(LightlabCLI):
+    """Reads a call as fit does, and makes its data and model, but neither Trainer nor run."""
+
+    def instantiate_trainer(self, **kwargs: Any) -> None:  # type: ignore[override]  # there is none
+        """Do nothing."""
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Do nothing."""
 
 
 def _say(text: str) -> None:

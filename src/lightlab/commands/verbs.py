@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-VERBS = {
+#: What the Trainer carries out.
+TRAINER_VERBS = {
     "fit": "train a model, then evaluate its best weights on the test split",
     "validate": "evaluate a trained model on the validation split",
     "test": "evaluate a trained model on the test split",
     "predict": "write a trained model's predictions to a file",
+}
+VERBS = {
+    "init": "look at a file or folder of data, and write a config for it",
+    "data": "show what a config's data holds: rows, columns, classes, warnings, images",
+    **TRAINER_VERBS,
 }

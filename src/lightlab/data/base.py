@@ -210,8 +210,8 @@ class Data(LightningDataModule):
     def _find(self, spec: DataSpec) -> None:
         """Look for what may spoil the training, and say it."""
         self.findings = [
-            *find_shared_rows(self.rows, self._fingerprints),
-            *find_leaks(self.rows["train"]),
+            *find_shared_rows(self.rows),
+            *(find_leaks(self.rows["train"]) if spec.input.kind == "table" else []),
             *([] if self.balanced else find_imbalance(spec.target.classes, spec.target.counts)),
         ]
         for finding in self.findings:

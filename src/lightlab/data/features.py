@@ -68,6 +68,21 @@ class TableOptions:
                         ("data", role), f"A column has one role. Received {min(twice)!r} under {role} and {other}."
                     )
 
+    def check_others(self, targets: list[str], id_column: str | None) -> None:
+        """Refuse a target, or a column of ids, that is named for something else, too.
+
+        Raises:
+            ConfigError: with the column.
+        """
+        inputs = {*self.numeric, *self.categorical, *self.dates}
+        for role, names in (("target", targets), ("id_column", [id_column])):
+            both = [name for name in names if name in inputs or name in self.ignore]
+            if both:
+                other = "an input" if both[0] in inputs else "ignored"
+                raise ConfigError.at(
+                    ("data", role), f"A column has one role. Received: {both[0]!r}, which is {other}, too."
+                )
+
 
 @dataclass
 class Roles:
@@ -171,7 +186,10 @@ def _constant(column: pd.Series[Any]) -> str | None:
     distinct = column.unique()
     if len(distinct) > 1 or len(column) < 2:
         return None
-    return "empty" if pd.isna(distinct[0]) or distinct[0] == "" else repr(distinct[0])
+    value = distinct[0]
+    if pd.isna(value) or value == "":
+        return "empty"
+    return f"{value:g}" if isinstance(value, float) else repr(value)
 
 
 def learn_table(rows: Rows, normalize: Normalize, options: TableOptions) -> tuple[InputSpec, Roles]:
@@ -272,14 +290,10 @@ def encode_table(
     """
     table = _table(rows)
     said = set() if said is None else said
-    direct = [name for name in spec.columns if name.rsplit(".", 1)[0] not in spec.dates]
-    for name in (*direct, *spec.dates, *spec.categories):
-        if name not in table:
-            near = did_you_mean(name, map(str, table.columns))
-            raise DataError(sentences(f"The model was trained with a column {name!r}. {rows.source} has none.", near))
+    check_trained_columns(spec, list(map(str, table.columns)), rows.source)
     encoded = np.empty((len(table), len(spec.columns) + len(spec.categories)), dtype=np.float32)
     places = {name: place for place, name in enumerate(spec.columns)}
-    for name, values in read_columns(rows, table, direct, spec.dates):
+    for name, values in read_columns(rows, table, _direct(spec), spec.dates):
         if name not in places:
             continue
         missing = np.isnan(values)
@@ -304,6 +318,38 @@ def encode_table(
             )
         encoded[:, place] = codes
     return torch.from_numpy(encoded)
+
+
+def describe_fill(spec: InputSpec, options: TableOptions) -> list[str]:
+    """Return a line for each column that lacks numbers in training: what stands for them."""
+    return [
+        f"filled: {name}, where it is missing, by the {options.missing_numbers} {spec.fill[spec.columns.index(name)]:g}"
+        for name in spec.indicators
+    ]
+
+
+def check_trained_columns(spec: InputSpec, known: list[str], source: str) -> list[str]:
+    """Return the columns of a table that a model takes.
+
+    Args:
+        spec: what was learned from the train split.
+        known: the table's columns.
+        source: what it is called.
+
+    Raises:
+        DataError: the table lacks one.
+    """
+    names = [*_direct(spec), *spec.dates, *spec.categories]
+    for name in names:
+        if name not in known:
+            near = did_you_mean(name, known)
+            raise DataError(sentences(f"The model was trained with a column {name!r}. {source} has none.", near))
+    return names
+
+
+def _direct(spec: InputSpec) -> list[str]:
+    """Return the columns of numbers that are no part of a date."""
+    return [name for name in spec.columns if name.rsplit(".", 1)[0] not in spec.dates]
 
 
 def _table(rows: Rows) -> pd.DataFrame:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -47,8 +46,7 @@ class FileData(Data):
             name = type(self).__name__
             raise ConfigError.at(("data", "path"), f"{name} needs the path of what it reads. Received none.")
         if path and test_path:
-            train, val, _ = self.split.shares
-            self.split = replace(self.split, shares=(train / (train + val), val / (train + val), 0.0))
+            self.split = self.split.without_test()
 
     def wanted(self, stage: str) -> dict[str, str]:
         """Return the path of each split that a stage uses: to predict, ``predict_path`` alone where there is one."""

@@ -19,10 +19,16 @@ HEAD = 10_000
 IMBALANCE = 10
 
 
-def find_shared_rows(splits: Mapping[str, Rows], fingerprints: Mapping[str, np.ndarray[Any, Any]]) -> list[str]:
-    """Return what is to be said of rows that stand in the train split and in another, inputs and targets alike."""
-    if "train" not in fingerprints:
+def find_shared_rows(splits: Mapping[str, Rows]) -> list[str]:
+    """Return what is to be said of rows that stand in the train split and in another.
+
+    Rows of a table are the same if their targets are, too; an image is the same whatever is said of it.
+    """
+    if "train" not in splits:
         return []
+    fingerprints = {
+        split: rows.fingerprints(with_targets=isinstance(rows.inputs, pd.DataFrame)) for split, rows in splits.items()
+    }
     known = pd.Series(np.arange(len(splits["train"])), index=fingerprints["train"])
     known = known[~known.index.duplicated()]
     found = []

@@ -60,6 +60,18 @@ def check_array(rows: Rows, spec: InputSpec) -> Tensor | Stored:
     inputs = _tensor(rows)
     if tuple(inputs.shape[1:]) != spec.shape:
         raise DataError(f"Inputs are of shape {spec.shape}. Received from {rows.source}: {tuple(inputs.shape[1:])}.")
+    return inputs
+
+
+def _tensor(rows: Rows) -> Tensor | Stored:
+    """Return inputs that are arrays, of finite numbers if they are in memory.
+
+    Raises:
+        DataError: they are not.
+    """
+    inputs = rows.inputs
+    if not isinstance(inputs, Tensor | Stored):
+        raise DataError(f"The model takes arrays. Received: columns of a table, from {rows.source}.")
     if isinstance(inputs, Tensor) and inputs.is_floating_point():
         bad = ~torch.isfinite(inputs.flatten(1)).all(dim=1)
         if bool(bad.any()):
@@ -69,12 +81,6 @@ def check_array(rows: Rows, spec: InputSpec) -> Tensor | Stored:
                 f"{int(bad.sum())} of {len(rows)} rows."
             )
     return inputs
-
-
-def _tensor(rows: Rows) -> Tensor | Stored:
-    if isinstance(rows.inputs, Tensor | Stored):
-        return rows.inputs
-    raise DataError(f"The model takes arrays. Received: columns of a table, from {rows.source}.")
 
 
 def statistics(

@@ -94,15 +94,17 @@ class Rows:
         label = table.index[place]
         return self.locate(label) if self.locate else f"{self.source}, row {label}"
 
-    def fingerprints(self) -> np.ndarray[Any, np.dtype[np.uint64]]:
-        """Return a number for each row that is the same for rows of the same inputs and targets, (rows,)."""
+    def fingerprints(self, with_targets: bool = True) -> np.ndarray[Any, np.dtype[np.uint64]]:
+        """Return a number for each row that is the same for rows of the same inputs, and targets, (rows,)."""
         if isinstance(self.inputs, Tensor):
             numbers = _hash_tensor(self.inputs)
         elif isinstance(self.inputs, Stored):
             numbers = self.inputs.fingerprints()
         else:
             numbers = _hash_table(self.inputs)
-        return numbers if self.targets is None else numbers * np.uint64(31) + _hash_table(self.targets)
+        if self.targets is None or not with_targets:
+            return numbers
+        return numbers * np.uint64(31) + _hash_table(self.targets)
 
 
 def digest(fingerprints: np.ndarray[Any, np.dtype[np.uint64]]) -> str:

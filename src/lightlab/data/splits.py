@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import numpy as np
@@ -56,6 +56,11 @@ class Split:
     def columns(self) -> list[str]:
         """The columns that it asks for."""
         return [name for name in (self.groups, self.time, self.column) if name]
+
+    def without_test(self) -> Split:
+        """Return how to share out the rest where the rows to test on stand elsewhere."""
+        train, val, _ = self.shares
+        return replace(self, shares=(train / (train + val), val / (train + val), 0.0))
 
 
 def parse_split(config: Any) -> Split:

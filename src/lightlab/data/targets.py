@@ -55,7 +55,7 @@ def learn_target(rows: Rows, problem: Problem) -> TargetSpec:
     Raises:
         TargetError: the target does not fit the problem.
     """
-    targets = _known(rows)
+    targets = known_targets(rows)
     columns = tuple(map(str, targets.columns))
     if problem.target == "numbers":
         numbers = _numbers(rows, targets, problem)
@@ -101,7 +101,7 @@ def encode_target(rows: Rows, spec: TargetSpec, kind: TargetKind, problem: Probl
     Raises:
         TargetError: a value that is missing, of another type, or of a class that the train split lacks.
     """
-    targets = _known(rows)
+    targets = known_targets(rows)
     if kind != "class":
         return torch.from_numpy(_numbers(rows, targets, problem).astype(np.float32))
     if targets.shape[1] > 1:
@@ -137,7 +137,7 @@ def check_encoded(rows: Rows, encoded: Tensor, valid: Callable[[Tensor], Tensor]
     wrong = ~valid(encoded)
     if not bool(wrong.any()):
         return
-    targets = _known(rows)
+    targets = known_targets(rows)
     by_column = wrong if wrong.ndim == 2 else wrong[:, None]
     column = int(by_column.any(0).int().argmax())
     place = int(by_column[:, column].int().argmax())
@@ -161,7 +161,7 @@ def _sorted_classes(column: pd.Series[Any]) -> tuple[str, ...]:
     return tuple(class_names(values))
 
 
-def _known(rows: Rows) -> pd.DataFrame:
+def known_targets(rows: Rows) -> pd.DataFrame:
     """Return the target columns.
 
     Raises:

@@ -1,0 +1,67 @@
+"""``lightlab init``: a config for a file or folder of data."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from lightlab.commands.options import OptionParser
+from lightlab.errors import RunError
+
+PARSER = OptionParser(
+    "init",
+    usage="lightlab init PATH [--target NAME …] [-o FILE] [--force]",
+    description="""Look at data, and write a commented config that can be trained at once: what is read and how, the
+problem, and a model and batch size that suit it.""",
+)
+PARSER.add_argument(
+    "path",
+    metavar="PATH",
+    help="a table (.csv, .tsv, .txt, .parquet), arrays (.npy, .npz, .h5), a folder of images in a folder for each "
+    "class, a folder of Parquet files, or .tar shards",
+)
+PARSER.add_argument(
+    "--target", nargs="+", action="extend", default=[], metavar="NAME",
+    help="what to predict: a column or several, or an array; by default it is guessed, and said to be",
+)  # fmt: skip
+PARSER.add_argument(
+    "-o", "--output", metavar="FILE", help="the config; by default PATH's name, as .yaml, in this folder"
+)
+PARSER.add_argument("--force", action="store_true", help="overwrite a file that is there")
+
+
+def run(arguments: list[str]) -> None:
+    """Look at data, write a config for it, and say what was decided.
+
+    Raises:
+        LightlabError: the data can't be used, or the file can't be written.
+    """
+    options = PARSER.parse_args(arguments)
+    output = Path(options.output or f"{Path(options.path).resolve().stem}.yaml")
+    if output.exists() and not options.force:
+        raise RunError(f"{output} is there already. Name another file with -o, or overwrite it with --force.")
+
+    from lightlab.commands.quiet import silence
+    from lightlab.data.propose import propose
+    from lightlab.data.propose_config import decisions, write_config
+
+    silence()
+    proposal = propose(options.path, options.target)
+    _write(write_config(proposal, str(output)), output)
+    print("\n".join(decisions(proposal)))
+    print(f"\n{output} is written. Next:\n  lightlab data {output}\n  lightlab fit --config {output}")
+
+
+def _write(text: str, path: Path) -> None:
+    """Write a file so that it is whole at every moment.
+
+    Raises:
+        RunError: it can't be written; what stood there before still does.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    except OSError as cause:
+        temporary.unlink(missing_ok=True)
+        raise RunError(f"The config can't be written to {path}: {cause}.") from cause
