@@ -1,10 +1,12 @@
 """Where the values of a config stand, and what is said of files that are no config."""
 
+from enum import Enum
 from pathlib import Path
 
 import pytest
+import yaml
 
-from lightlab.config import Sources
+from lightlab.config import Dumper, Loader, Sources
 from lightlab.errors import ConfigError
 
 BASE = """\
@@ -79,3 +81,44 @@ def test_no_file():
     Path("digits.yaml").write_text(BASE)
     with pytest.raises(ConfigError, match=r"Received: digit\.yaml \(no such file\)\. Did you mean digits\.yaml\?"):
         Sources(["digit.yaml"], [])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "1e3",
+        "01",
+        "yes",
+        "NO",
+        "1_000",
+        "0x1f",
+        "2024-01-31",
+        "null",
+        "~",
+        "1.5",
+        "a: b",
+        "",
+        "é",
+        True,
+        1.0e-3,
+        7,
+        None,
+    ],
+)
+def test_what_is_written_is_read_back(value):
+    """Plain data comes back as it was, by lightlab's reader and by PyYAML's own; text stays text."""
+    text = yaml.dump({"value": value}, Dumper=Dumper, allow_unicode=True)
+    assert yaml.load(text, Loader=Loader) == {"value": value}
+    assert yaml.safe_load(text) == {"value": value}
+
+
+def test_writing_what_is_not_plain():
+    """Choices are written by name, tuples as lists, paths as text."""
+    value = {"path": Path("a/b"), "choice": Colour.RED, "pair": (1, 2)}
+    assert yaml.safe_load(yaml.dump(value, Dumper=Dumper)) == {"path": "a/b", "choice": "RED", "pair": [1, 2]}
+
+
+class Colour(Enum):
+    """A choice."""
+
+    RED = 1

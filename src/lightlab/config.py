@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from enum import Enum
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -25,12 +26,22 @@ class Loader(_Base):  # type: ignore[misc]  # the faster of two loaders, where t
     }
 
 
+class Dumper(yaml.SafeDumper):
+    """Writes plain data; text that looks like a number to one reader of YAML, such as ``1e3``, is quoted for all."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """Write a value that stands in two places twice, as people do."""
+        return True
+
+
+Dumper.add_representer(tuple, Dumper.represent_list)
+Dumper.add_multi_representer(Enum, lambda dumper, item: dumper.represent_str(item.name))
+Dumper.add_multi_representer(object, lambda dumper, value: dumper.represent_str(str(value)))
+
+FLOAT = re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("true|True|TRUE|false|False|FALSE"), list("tTfF"))
-Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"),
-    list("-+0123456789."),
-)
+for _each in (Loader, Dumper):
+    _each.add_implicit_resolver("tag:yaml.org,2002:float", FLOAT, list("-+0123456789."))
 
 
 class Sources:

@@ -12,6 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from lightlab.checkpoint import digests, read_checkpoint, write_checkpoint
 from lightlab.cli import main
+from lightlab.config import Dumper
 from lightlab.module import Model
 
 CONFIG = """\
@@ -453,3 +454,16 @@ def test_keys_in_the_wrong_place(line, message, config, capsys):
     """A key that stands somewhere else than it belongs is answered with its place."""
     Path("more.yaml").write_text(line)
     assert message in failing(["fit", "--config", config, "--config", "more.yaml"], capsys)
+
+
+def test_a_run_s_config_keeps_text_that_looks_like_a_number():
+    """A run on columns called 1e3 and 007 is repeated by its own config."""
+    table = pd.DataFrame({"x": range(40), "007": [3, 1, 2, 5] * 10, "1e3": ["a", "b"] * 20})
+    table.to_csv("odd.csv", index=False)
+    data = {"class_path": "TableData", "init_args": {"path": "odd.csv", "target": "1e3", "numeric": ["007"]}}
+    config = {"data": data, "model": {"layers": []}, "trainer": {"max_epochs": 1, "accelerator": "cpu"}}
+    Path("odd.yaml").write_text(yaml.dump(config, Dumper=Dumper))
+    assert main(["fit", "--config", "odd.yaml"]) == 0
+    assert main(["fit", "--config", "runs/odd/version_0/config.yaml"]) == 0
+    first, second = (Path(f"runs/odd/version_{number}/config.yaml").read_text() for number in (0, 1))
+    assert first == second

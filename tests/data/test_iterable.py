@@ -1,6 +1,8 @@
 """Samples from Python are shared, shuffled, resumed, and refused where they can't be used."""
 
 import itertools
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,8 @@ from lightlab.data.iterable import Share
 from lightlab.errors import ConfigError, DataError, PluginError, TargetError
 from lightlab.module import Model
 
+PROGRAM = Path(sys.executable).with_name("lightlab")
+OVERLAY = Path(__file__).parents[2] / "configs" / "overlays" / "ddp.yaml"
 MODULE = """\
 import numpy as np
 
@@ -290,3 +294,30 @@ def test_options_that_can_t_be(options, error, message):
     """What can't be done is said."""
     with pytest.raises(error, match=message):
         IterableData(**options)
+
+
+@pytest.mark.xdist_group("distributed")
+def test_two_processes_evaluate_as_one(capsys):
+    """Two processes train, and evaluate each sample once, though the last batch has fewer samples than processes."""
+    Path("mine.py").write_text(MODULE)
+    Path("c.yaml").write_text(
+        "seed_everything: 0\n"
+        "data:\n  class_path: IterableData\n  init_args:\n"
+        '    {train: "mine:make", val: "mine:make", test: "mine:make", arguments: {rows: 17}, batch_size: 8}\n'
+        "model:\n  problem: binary\n  layers: [{dense: 4}]\n"
+        "trainer: {max_epochs: 2, accelerator: cpu}\n"
+    )
+    two = ["--config", str(OVERLAY), "--trainer.devices", "2", "--trainer.accelerator", "cpu"]
+
+    def on_two(*arguments):
+        command = [PROGRAM, *arguments, "--config", "c.yaml", *two]
+        result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+        assert (result.returncode, result.stderr) == (0, "")
+        return result.stdout
+
+    on_two("fit")
+    checkpoint = ["--ckpt_path", "runs/c/version_0/checkpoints/best.ckpt"]
+    assert main(["test", "--config", "c.yaml", *checkpoint]) == 0
+    assert on_two("test", *checkpoint) == capsys.readouterr().out
+    on_two("predict", *checkpoint, "--output", "p.csv")
+    assert [line.split(",")[0] for line in Path("p.csv").read_text().splitlines()] == ["id", *map(str, range(17))]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonargparse import set_parsing_settings
+from jsonargparse import Namespace, set_parsing_settings
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
@@ -24,7 +24,7 @@ from lightlab.checkpoint import SafeCheckpointIO, digests, read_checkpoint
 from lightlab.commands.call import Call
 from lightlab.commands.explain import explain_argument_error, find_faults
 from lightlab.commands.quiet import silence
-from lightlab.config import Sources, merge, spell_out, take_classes
+from lightlab.config import Dumper, Sources, merge, spell_out, take_classes
 from lightlab.data import Data
 from lightlab.errors import ConfigError, DataError, LightlabError, RunError
 from lightlab.inspect.outcome import Outcome, align, metric_lines
@@ -34,13 +34,6 @@ from lightlab.training.predictions import WRITERS, PredictionWriter
 from lightlab.training.progress import Progress
 from lightlab.training.resume import Resume, check_resumable
 from lightlab.training.run_folder import BEST, LAST, RunFolder, find_run_checkpoint
-
-
-class _Dumper(yaml.SafeDumper):
-    """Quotes all text: what is plain text to one reader of YAML, such as ``1e3``, is a number to another."""
-
-
-_Dumper.add_representer(str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"'))
 
 
 def run(verb: str, arguments: list[str]) -> None:
@@ -126,7 +119,7 @@ class LightlabCLI(LightningCLI):
         stored = spell_out({"model": self.checkpoint["hyper_parameters"]}) if self.checkpoint else {}
         classes, options = take_classes(self.call.options)
         with tempfile.NamedTemporaryFile("w", suffix=".yaml", encoding="utf-8") as file:
-            yaml.dump(merge(merge(stored, self.sources.values), classes), file, Dumper=_Dumper, sort_keys=False)
+            yaml.dump(merge(merge(stored, self.sources.values), classes), file, Dumper=Dumper, sort_keys=False)
             file.flush()
             try:
                 self.config = parser.parse_args([self.call.verb, "--config", file.name, *options])
@@ -242,7 +235,9 @@ class LightlabCLI(LightningCLI):
         """Return the config that repeats the run."""
         config = self.config[self.call.verb].clone()
         config["ckpt_path"] = None  # a run that was resumed is repeated from its start
-        return str(self._parser(self.call.verb).dump(config))
+        del config["config"]
+        # Not the parser's own dump, which reads text again and makes a number of a column called 1e3.
+        return str(yaml.dump(_without_unset(config), Dumper=Dumper, sort_keys=False, allow_unicode=True))
 
     def _output(self) -> Path:
         given = self._get(self.config, "output")
@@ -345,6 +340,13 @@ class ConfigReader(LightlabCLI):
 
     def _run_subcommand(self, subcommand: str) -> None:
         """Do nothing."""
+
+
+def _without_unset(value: Any) -> Any:
+    """Return a parsed config as dictionaries, without the keys that have no value."""
+    if not isinstance(value, Namespace):
+        return value
+    return {name: _without_unset(part) for name, part in vars(value).items() if part is not None}
 
 
 def _say(text: str) -> None:
