@@ -14,7 +14,7 @@ from torch.utils.data import IterableDataset
 
 from lightlab.cli import main
 from lightlab.data import IterableData
-from lightlab.data.iterable import Share
+from lightlab.data.sample_stream import Share
 from lightlab.errors import ConfigError, DataError, PluginError, TargetError
 from lightlab.module import Model
 
@@ -152,11 +152,11 @@ def fit(data, resumed=None, **options):
 )
 def test_training_goes_on_where_it_stopped(train, options):
     """A training resumed from any of its checkpoints ends with the weights of one that never stopped."""
-    whole = fit(IterableData(train, val=make, endless=train is endless), **options)
+    whole = fit(IterableData(train, val=make, endless=train is endless, batch_size=8), **options)
     checkpoints = sorted(Path("kept").glob("*.ckpt"))
     assert len(checkpoints) >= 3
     for checkpoint in checkpoints:
-        again = fit(IterableData(train, val=make, endless=train is endless), str(checkpoint), **options)
+        again = fit(IterableData(train, val=make, endless=train is endless, batch_size=8), str(checkpoint), **options)
         assert again == whole, checkpoint
 
 

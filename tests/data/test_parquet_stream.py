@@ -252,7 +252,7 @@ def test_text_columns_are_read_as_in_csv(table):
 )  # fmt: skip
 def test_values_that_do_not_fit(table, change, message, monkeypatch):
     """A value that a column can't hold is named with file, row and row group, wherever it stands."""
-    monkeypatch.setattr("lightlab.data.stream.SAMPLE_ROWS", 100)
+    monkeypatch.setattr("lightlab.data.stream_source.SAMPLE_ROWS", 100)
     write(table.assign(**change))
     with pytest.raises(DataError, match=message):
         stream(numeric=["area"], split=[1, 0, 0]).connect("multiclass")

@@ -14,7 +14,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from lightlab.cli import main
 from lightlab.data import ParquetStream
-from lightlab.data.stream import hash_numbers, share_out
+from lightlab.data.stream_source import hash_numbers, share_out
 from lightlab.errors import CheckpointError, ConfigError, DataError
 from lightlab.module import Model
 
