@@ -7,6 +7,9 @@ import pytest
 # Two test processes share the machine's cores; torch's own threads would fight over them.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# A module that pytest imports for its doctests before its package does would be there twice, and each of its classes.
+import lightlab.data  # noqa: E402, F401
+
 
 @pytest.fixture(autouse=True)
 def own_folder(tmp_path, monkeypatch):

@@ -1,10 +1,13 @@
 """What every source shares: what is learned, from which rows, and what the loaders give."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from lightning import Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
 
 from lightlab import Model
 from lightlab.data import BundledData, Data, Rows, TableData
@@ -99,12 +102,13 @@ def test_a_run_goes_on_with_its_rows(capsys):
     assert "warning: the train split is not the one that the model was trained on" in capsys.readouterr().out
 
 
-def fit(data, epochs=2, **options):
+def fit(data, epochs=2, ckpt_path=None, **options):
     """Train a small network, and return it with its Trainer."""
+    torch.manual_seed(0)
     model = Model(["flatten", {"dense": 8}], "multiclass")
     quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
     trainer = Trainer(max_epochs=epochs, accelerator="cpu", **{"enable_checkpointing": False, **quiet, **options})
-    trainer.fit(model, data)
+    trainer.fit(model, data, ckpt_path=ckpt_path)
     return model, trainer
 
 
@@ -119,6 +123,18 @@ def test_resuming_on_other_rows():
             BundledData("wine", split=[0.8, 0.1, 0.1]),
             ckpt_path=checkpoint,
         )
+
+
+@pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`")  # no checkpoints are made the second time
+def test_training_goes_on_in_the_middle_of_an_epoch():
+    """Weights after going on from any step are those of the run that was never interrupted."""
+    every_step = ModelCheckpoint("steps", "{step}", every_n_train_steps=1, save_top_k=-1)
+    whole, _ = fit(BundledData("wine", batch_size=32), callbacks=[every_step], enable_checkpointing=True)
+    checkpoints = sorted(Path("steps").iterdir())
+    assert len(checkpoints) == 8
+    for checkpoint in checkpoints[:-1]:
+        again, _ = fit(BundledData("wine", batch_size=32), ckpt_path=checkpoint)
+        assert all(map(torch.equal, whole.parameters(), again.parameters())), checkpoint
 
 
 class Watched(BundledData):

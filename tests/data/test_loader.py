@@ -1,5 +1,7 @@
 """Batches hold every row once, whatever the number of processes."""
 
+from itertools import islice
+
 import pytest
 import torch
 
@@ -101,11 +103,13 @@ def test_going_on_in_the_middle_of_an_epoch(stored):
 
 
 def test_after_the_last_batch_comes_a_new_epoch():
-    """A state that was saved at the end of an epoch begins the next."""
-    first, second = loaders(50, 8, 1, seed=3) + loaders(50, 8, 1, seed=3)
-    assert len(list(first)) == 7
-    second.load_state_dict(first.state_dict())
-    assert len(list(second)) == 7
+    """A state that was saved at the end of an epoch begins the next, also where the epoch was cut short."""
+    for batches in (7, 3):
+        first, second = loaders(50, 8, 1, seed=3) + loaders(50, 8, 1, seed=3)
+        assert len(list(islice(first, batches))) == batches
+        second.load_state_dict(first.state_dict())
+        second.sampler.set_epoch(1)
+        assert len(list(second)) == 7
 
 
 def test_balanced_order():

@@ -189,7 +189,9 @@ def _constant(column: pd.Series[Any]) -> str | None:
     value = distinct[0]
     if pd.isna(value) or value == "":
         return "empty"
-    return f"{value:g}" if isinstance(value, float) else repr(value)
+    if isinstance(value, float):
+        return f"{value:g}"
+    return repr(value) if isinstance(value, str) else str(value)
 
 
 def learn_table(rows: Rows, normalize: Normalize, options: TableOptions) -> tuple[InputSpec, Roles]:
@@ -307,7 +309,7 @@ def encode_table(
         texts = category_texts(table[name])
         if missing_categories == "error":
             check_present(rows, table, name, texts)
-        codes = pd.Index(known).get_indexer(texts)
+        codes = pd.Index(known).get_indexer(pd.Index(texts))
         unknown = codes < 0
         if unknown.any() and name not in said:
             said.add(name)

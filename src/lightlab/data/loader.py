@@ -120,6 +120,7 @@ class BatchLoader:
     ) -> None:
         self.plan = plan
         self._given = 0
+        self._resumed: dict[str, int] = {}
         self.sampler = plan.order  # where Lightning looks for set_epoch, as DataLoader has it
         self.samples = _Samples(inputs, targets)
         self._loader: DataLoader[Batch] | None = None
@@ -138,18 +139,21 @@ class BatchLoader:
 
     def __iter__(self) -> Iterator[Batch]:
         """Give the batches of an epoch; nothing is read before the first is asked for, when the epoch is set."""
-        self._given = self.plan.start
+        state, self._resumed = self._resumed, {}
+        # The state at the end of an epoch is stored, too, and what follows it is another.
+        same = state.get("epoch") == self.sampler.epoch
+        self._given = self.plan.start = state["batches"] if same else 0
         for batch in self._loader or map(self.samples.__getitem__, self.plan):
             self._given += 1
             yield batch
 
     def state_dict(self) -> dict[str, int]:
-        """Return how many batches of the epoch were given: Lightning keeps it in checkpoints."""
-        return {"batches": self._given}
+        """Return how many batches of which epoch were given: Lightning keeps it in checkpoints."""
+        return {"batches": self._given, "epoch": self.sampler.epoch}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on after so many batches; after the last, a new epoch begins."""
-        self.plan.start = state["batches"] % len(self)
+        """Go on after so many batches of an epoch."""
+        self._resumed = state
 
 
 class _Samples(Dataset[Batch]):

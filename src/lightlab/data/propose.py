@@ -36,7 +36,7 @@ from lightlab.data.read_array import HDF5, NUMPY, ZIPPED, ArrayPlace, find_array
 from lightlab.data.read_table import PARQUET, TABS, read_table
 from lightlab.data.rows import Rows
 from lightlab.data.shards import ImageShards
-from lightlab.data.stream import find_files
+from lightlab.data.stream_source import find_files
 from lightlab.data.table import TableData
 from lightlab.data.text import TextData
 from lightlab.data_spec import DataSpec

@@ -8,11 +8,10 @@ import pandas as pd
 from torch import Tensor
 
 from lightlab.data.base import say
-from lightlab.data.features import Embeddings, TableOptions, encode_table, learn_table
+from lightlab.data.features import Embeddings, TableOptions, describe_fill, encode_table, learn_table
 from lightlab.data.frames import FrameData
 from lightlab.data.rows import Rows, Stored
 from lightlab.data_spec import InputSpec
-from lightlab.errors import ConfigError
 from lightlab.specs import check_parameters
 
 
@@ -85,19 +84,8 @@ class TableData(FrameData):
             "embeddings": embeddings,
         }
         self.roles = TableOptions(**check_parameters(TableOptions, roles, ("data",), name="TableData"))
-        self._check_names()
+        self.roles.check_others(self.targets, id_column)
         self.text = {*self.roles.categorical, *self.roles.dates, *self.targets, *filter(None, [id_column])}
-
-    def _check_names(self) -> None:
-        """Refuse a column that is named for two things."""
-        inputs = {*self.roles.numeric, *self.roles.categorical, *self.roles.dates}
-        for role, names in (("target", self.targets), ("id_column", [self.id_column])):
-            both = [name for name in names if name in inputs or name in self.roles.ignore]
-            if both:
-                other = "an input" if both[0] in inputs else "ignored"
-                raise ConfigError.at(
-                    ("data", role), f"A column has one role. Received: {both[0]!r}, which is {other}, too."
-                )
 
     def adapt(self, spec: InputSpec) -> None:
         """Read as text what a trained model knows as text."""
@@ -106,11 +94,8 @@ class TableData(FrameData):
     def learn_input(self, rows: Rows) -> InputSpec:
         """Learn what the columns are and hold, and say it."""
         spec, roles = learn_table(rows, self.normalize, self.roles)
-        for line in roles.describe():
+        for line in [*roles.describe(), *describe_fill(spec, self.roles)]:
             say(line)
-        for name in spec.indicators:
-            place = spec.columns.index(name)
-            say(f"filled: {name}, where it is missing, by the {self.roles.missing_numbers} {spec.fill[place]:g}")
         return spec
 
     def encode_input(self, rows: Rows, spec: InputSpec) -> Tensor | Stored:
