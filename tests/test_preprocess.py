@@ -87,7 +87,7 @@ def test_in_half_precision():
 
 
 def test_missing_numbers():
-    """A missing number is filled in before it is normalised; a column with an indicator says where, after the numbers."""
+    """A missing number is filled in before it is normalised; an indicator says where, after the numbers."""
     spec = InputSpec(
         (3,),
         (1.0, 0.0),

@@ -216,12 +216,24 @@ class Model(LightningModule):
             metrics.update(self.head.loss(logits, targets), logits, targets)
 
     def predict_step(self, batch: Any, batch_idx: int) -> dict[str, list[Any]]:
-        """Return the decoded predictions of a batch, and where its rows stand in their split."""
+        """Return the decoded predictions of a batch, and where its rows stand in their split.
+
+        Raises:
+            RunError: a row's are not finite numbers.
+        """
         batch = Batch(*batch) if isinstance(batch, tuple | list) else Batch(batch)
         places = [] if batch.places is None else batch.places.tolist()
         if not len(batch.inputs):
             return {"places": places}
-        return {"places": places, **self.head.decode(self(batch.inputs).float())}
+        logits = self(batch.inputs).float()
+        finite = torch.isfinite(logits).all(dim=1)
+        if not bool(finite.all()):
+            place = int((~finite).int().argmax())
+            row = places[place] if places else place
+            raise RunError(
+                f"A prediction is made of finite numbers. Row {row} gives none: look for extreme values in it."
+            )
+        return {"places": places, **self.head.decode(logits)}
 
     @torch.inference_mode()
     def predict(self, inputs: Tensor) -> dict[str, list[Any]]:

@@ -152,7 +152,7 @@ def test_configs_that_contradict(config, message):
         ({"column": "who"}, ["val"] * 9, "leaves none for train"),
         ({"time": "who"}, ["2020-01-01", "soon", *["2020-01-02"] * 7], r"'who': 'soon' at f\.csv:3"),
         ({"groups": "who"}, ["a"] * 9, "by 'who' leaves none for val"),
-        ({"groups": "who", "folds": 3}, ["a"] * 5 + ["b"] * 4, "can't be cut into 3 folds"),
+        ({"groups": "who", "folds": 3}, ["a"] * 5 + ["b"] * 4, "2 groups can't be cut into 3"),
     ],
 )
 def test_columns_that_can_t_be_split_by(config, column, message):

@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from lightlab.data import TableData
-from lightlab.errors import ConfigError, DataError
+from lightlab.errors import ConfigError, DataError, TargetError
 
 
 @pytest.fixture
@@ -257,3 +258,123 @@ def test_splits_by_columns_of_the_file():
     data = TableData(write(**GOOD, part=part), "y", split={"column": "part"})
     assert data.connect("binary").input.columns == ("x",)
     assert data.counts == {"train": 30, "val": 6, "test": 4}
+
+
+def test_numbers_that_single_precision_can_t_hold():
+    """A number that would become infinite is refused like infinity, in training and after."""
+    with pytest.raises(DataError, match=r"single precision holds\. Received in column 'x': 1e\+39 at f\.csv:41"):
+        TableData(write(**{**GOOD, "x": [*range(39), 1e39]}), "y").connect(None)
+
+
+def test_columns_that_are_called_like_parts_of_a_date():
+    """Neither is silently taken for the other."""
+    dates = ["2024-01-01", "2024-02-01", "2024-04-01", "2025-01-01"] * 10
+    with pytest.raises(DataError, match="'born.year'.*has a column of that name already"):
+        TableData(write(**GOOD, born=dates, **{"born.year": range(40)}), "y").connect(None)
+    spec = TableData(write(**GOOD, born=dates, **{"born.place": range(40)}), "y").connect(None)
+    assert "born.place" in spec.input.columns
+
+
+def test_two_boolean_targets():
+    """True and false are labels, from every form of file; two columns of text are none."""
+    columns = {"x": range(40), "p": [True, False] * 20, "q": [True, True, False, False] * 10}
+    pd.DataFrame(columns).to_parquet("f.parquet")
+    for path in (write(**columns), "f.parquet"):
+        assert TableData(path, ["p", "q"]).connect(None).problem == "multilabel"
+    with pytest.raises(TargetError, match=r"Several targets are columns of numbers\. .*'y': 'no' at f\.csv:2"):
+        TableData(write(**GOOD, z=["a", "b"] * 20), ["y", "z"]).connect(None)
+
+
+def test_the_same_values_in_every_form_of_file():
+    """Categories, classes, predictions and hashes are the same from CSV, Parquet and DataFrames of any types."""
+    table = pd.DataFrame(
+        {
+            "number": [1.0, 2.0, 3.5, None] * 10,
+            "code": [1.0, 2.0, 10.0, 3.5] * 10,
+            "flag": [True, False] * 20,
+            "when": pd.to_datetime(["2024-01-01", "2024-03-05"] * 20),
+            "city": ["Rome", "Oslo", None, "Lima"] * 10,
+            "y": [True, False, False, True] * 10,
+        }
+    )
+    table.to_csv("f.csv", index=False)
+    table.to_parquet("f.parquet")
+    options = {"target": "y", "categorical": ["code", "flag"], "split": [1.0, 0.0, 0.0]}
+    sources = [
+        TableData("f.csv", **options),
+        TableData("f.parquet", **options),
+        TableData.from_frame(table, **options),
+        TableData.from_frame(table.convert_dtypes(), **options),
+        TableData.from_frame(table.convert_dtypes(dtype_backend="pyarrow"), **options),
+        TableData.from_frame(table.astype(object), **options),
+    ]
+    specs = [source.connect("binary") for source in sources]
+    assert specs[0].input.categories == {
+        "code": ("1", "10", "2", "3.5"),
+        "flag": ("false", "true"),
+        "city": ("", "Lima", "Oslo", "Rome"),
+    }
+    assert specs[0].target.classes == ("false", "true")
+    for source, spec in zip(sources, specs, strict=True):
+        assert spec == specs[0]
+        inputs = (next(iter(each.val_dataloader() or each.train_dataloader())).places for each in (source, sources[0]))
+        assert torch.equal(*inputs)
+        assert torch.equal(*(each._encoded["train"][0].nan_to_num(-9) for each in (source, sources[0])))
+
+
+def test_duplicates_are_found_across_types():
+    """A row is the same whether its column of numbers is of whole numbers or not."""
+    train = pd.DataFrame({"age": [1, 2, None, 4], "y": ["a", "b", "a", "b"]})
+    data = TableData.from_frame(train=train, val=train[:2].astype({"age": int}), target="y")
+    data.connect("binary")
+    assert any("2 of 2 rows of val also stand in train" in finding for finding in data.findings)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([[1, 2]] * 40, r"one number, text or date in each row\. Received in column 'v' of f\.parquet: .*data\.ignore"),
+        ([{"a": 1}] * 40, "'v' of f.parquet"),
+        ([b"\xff\x00"] * 40, "'v' of f.parquet"),
+    ],
+)
+def test_values_that_are_no_single_value(values, message):
+    """Lists, structures and bytes are refused, unless the column is ignored."""
+    pd.DataFrame({**GOOD, "v": values}).to_parquet("f.parquet")
+    with pytest.raises(DataError, match=message):
+        TableData("f.parquet", "y").connect(None)
+    assert TableData("f.parquet", "y", ignore=["v"]).connect(None).input.columns == ("x",)
+
+
+def test_data_frames_as_files_keep_them(capsys):
+    """The index that pandas writes is no input: it is left out of Parquet, and without a name in CSV."""
+    table = pd.DataFrame(GOOD).sample(frac=1, random_state=0)
+    table.to_parquet("f.parquet")
+    table.to_csv("f.csv")
+    for path in ("f.parquet", "f.csv"):
+        assert TableData(path, "y").connect(None).input.columns == ("x",)
+    said = capsys.readouterr().out
+    assert "left out: __index_level_0__ of f.parquet (the index of a DataFrame)" in said
+    assert "column 1 of f.csv has no name: it is called unnamed" in said
+    with pytest.raises(DataError, match=r"from_frame takes pandas' DataFrames\. Received: list"):
+        TableData.from_frame([1, 2], "y")
+
+
+def test_thousands_written_for_people():
+    """Commas between thousands are refused where smaller numbers have none."""
+    with pytest.raises(DataError, match=r"'pay', which is mostly numbers: '1,\d+' at f\.csv"):
+        TableData(write(**GOOD, pay=[f"{500 + 40 * number:,}" for number in range(40)]), "y").connect(None)
+
+
+def test_files_to_test_on_need_no_ignored_columns():
+    """What is left out need not be there."""
+    train = write(**GOOD, note=["n"] * 40)
+    data = TableData(train, "y", ignore=["note"], test_path=write("test.csv", **GOOD))
+    assert data.connect("binary").input.columns == ("x",)
+
+
+def test_dates_far_away_and_empty_columns(capsys):
+    """No end is a date like others; a column with nothing but words for nothing is left out."""
+    spec = TableData(write(**GOOD, end=["2024-01-01", "9999-12-31"] * 20, e=["NA", "nan"] * 20), "y").connect(None)
+    assert "end.days" in spec.input.columns
+    assert "left out: e (the same in every row of the train split: empty)" in capsys.readouterr().out

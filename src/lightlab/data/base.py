@@ -20,7 +20,14 @@ from lightlab.data.inputs import check_array, learn_array
 from lightlab.data.loader import BatchLoader, BatchPlan, RowOrder, default_workers
 from lightlab.data.rows import Rows, Stored, digest
 from lightlab.data.splits import parse_split, split_rows
-from lightlab.data.targets import check_encoded, class_names, encode_target, infer_problem, learn_target
+from lightlab.data.targets import (
+    check_are_numbers,
+    check_encoded,
+    class_names,
+    encode_target,
+    infer_problem,
+    learn_target,
+)
 from lightlab.data_spec import DataSpec, InputSpec, Normalize
 from lightlab.errors import CheckpointError, ConfigError, DataError, RegistryError, TargetError
 from lightlab.problems import Problem
@@ -170,6 +177,8 @@ class Data(LightningDataModule):
             raise TargetError("Training needs rows with a target: set data.target. There are none.")
         for name in rows.targets:
             check_not_misread(rows, rows.targets, str(name))
+        if rows.targets.shape[1] > 1:
+            check_are_numbers(rows)
         problem, reason = infer_problem(rows.targets)
         say(
             f"problem: {problem}, inferred from {', '.join(map(str, rows.targets.columns))} ({reason}). "

@@ -20,7 +20,7 @@ MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
 BOOLEANS = {"true": "1", "false": "0"}
 #: A column with some text is taken for misread numbers, and not for categories, from this share of numbers on.
 MOSTLY = 0.5
-#: From so many rows on a column can be seen to name rows.
+#: From so many rows on texts can be seen to name rows.
 ENOUGH_ROWS = 20
 #: What columns are called whose different whole numbers name rows.
 ID_NAME = re.compile(r"(?:^|_)id$|^id_|[a-z]I[dD]$|^index$|^unnamed", re.IGNORECASE)
@@ -89,8 +89,8 @@ def misread(column: pd.Series[Any]) -> np.ndarray[Any, Any]:
     """Return where text stands in a column that is mostly numbers, or would be without ``1,000``'s comma, % or $."""
     numbers = read_numbers(column)
     known = ~np.isnan(numbers.values)
-    if not known.any() and numbers.text.any():
-        known = ~np.isnan(read_numbers(column.astype(str).str.replace(r"[,%$€£\s]", "", regex=True)).values)
+    if numbers.text.any():
+        known |= ~np.isnan(read_numbers(column.astype(str).str.replace(r"[,%$€£\s]", "", regex=True)).values)
     mostly = known.sum() > MOSTLY * (known | numbers.text).sum()
     return numbers.text if mostly else np.zeros_like(numbers.text)
 
@@ -140,8 +140,6 @@ def names_rows(column: pd.Series[Any], name: str, numbers: Numbers) -> str:
 
     Text that mostly differs from row to row does, and whole numbers that all differ in a column called like an id.
     """
-    if len(column) < ENOUGH_ROWS:
-        return ""
     if not numbers.text.any():
         whole = np.isfinite(numbers.values).all() and bool((numbers.values % 1 == 0).all())
         is_id = ID_NAME.search(name) and whole and len(np.unique(numbers.values)) == len(column)

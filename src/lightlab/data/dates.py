@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 from pandas.api.types import is_datetime64_any_dtype
 
 from lightlab.data.rows import Rows
-from lightlab.errors import DataError
+from lightlab.errors import ConfigError, DataError
 
 #: Dates as 2024-01-31, with or without a time; other forms are named in `data.dates`, and never guessed.
 ISO = "ISO8601"
@@ -59,6 +60,33 @@ def read_dates(rows: Rows, table: pd.DataFrame, name: str, form: str) -> pd.Seri
     return dates
 
 
+#: What a date becomes.
+PARTS = ("days", "year", "day", *(f"{part}_{way}" for part in ("month", "weekday", "time") for way in ("sin", "cos")))
+
+
+def part_names(name: str) -> list[str]:
+    """Return the columns of numbers that a column of dates becomes."""
+    return [f"{name}.{part}" for part in PARTS]
+
+
+def check_form(name: str, form: str) -> None:
+    """Refuse a form of dates that there is not.
+
+    Raises:
+        ConfigError: with the form.
+    """
+    try:
+        datetime.strptime("", form)
+    except ValueError as cause:
+        wrong = "does not match" not in str(cause)
+    else:
+        wrong = True  # the empty form
+    if wrong and form != ISO:
+        raise ConfigError.at(
+            ("data", "dates", name), f"The form of dates is one of strptime's, such as '%d/%m/%Y'. Received: {form!r}."
+        )
+
+
 def date_parts(name: str, dates: pd.Series[Any]) -> dict[str, np.ndarray[Any, Any]]:
     """Return the numbers that stand for dates, (rows,) each, NaN where a date is missing.
 
@@ -66,9 +94,11 @@ def date_parts(name: str, dates: pd.Series[Any]) -> dict[str, np.ndarray[Any, An
     circle, so each is a sine and a cosine.
     """
     part = dates.dt
+    # By way of NumPy, since pandas' differences of dates end in 2262.
+    seconds_since_1970 = dates.to_numpy(dtype="datetime64[s]").astype(np.int64)
     seconds = part.hour * 3600 + part.minute * 60 + part.second
     parts = {
-        "days": (dates - pd.Timestamp(0)) / pd.Timedelta(days=1),
+        "days": pd.Series(seconds_since_1970 / 86_400).where(dates.notna().to_numpy()),
         "year": part.year,
         "day": part.day,
         **_circle("month", part.month - 1, 12),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
@@ -14,6 +15,7 @@ from pydantic import Field
 from torch import Tensor
 
 from lightlab.data.columns import (
+    BOOLEANS,
     check_not_misread,
     check_precision,
     is_boolean,
@@ -21,7 +23,7 @@ from lightlab.data.columns import (
     names_rows,
     read_numbers,
 )
-from lightlab.data.dates import ISO, date_parts, looks_like_dates, read_dates
+from lightlab.data.dates import ISO, check_form, date_parts, looks_like_dates, part_names, read_dates
 from lightlab.data.inputs import statistics
 from lightlab.data.rows import Rows
 from lightlab.data_spec import InputSpec, Normalize
@@ -29,8 +31,13 @@ from lightlab.errors import ConfigError, DataError, did_you_mean, sentences
 
 #: A text column with more different values than this is no category.
 MOST_CATEGORIES = 1000
+#: A whole number that is written with a fraction.
+WHOLE = re.compile(r"-?\d+\.0+")
 #: A category of more different values than this becomes a learned vector, and not one-hot features.
 MOST_ONE_HOT = 32
+
+#: The largest number in single precision, which networks compute in.
+LARGEST = float(np.finfo(np.float32).max)
 
 Embeddings = Literal["auto", "all", "none"] | dict[str, Annotated[int, Field(gt=0)]]
 
@@ -60,6 +67,8 @@ class TableOptions:
     embeddings: Embeddings = "auto"
 
     def __post_init__(self) -> None:
+        for name, form in self.dates.items():
+            check_form(name, form)
         roles = {"numeric": self.numeric, "categorical": self.categorical, "dates": self.dates, "ignore": self.ignore}
         for role, names in roles.items():
             for other, others in roles.items():
@@ -135,7 +144,10 @@ def find_roles(rows: Rows, options: TableOptions) -> Roles:
     table = _table(rows)
     roles = infer_roles(rows, options)
     for name in list(roles.kinds):
-        if (shown := _constant(table[name])) is not None:
+        shown = _constant(table[name])
+        if shown is None and roles.kinds[name] in ("numeric", "boolean"):
+            shown = "empty" if np.isnan(read_numbers(table[name]).values).all() else None
+        if shown is not None:
             roles.leave_out_constant(name, shown)
     roles.check_any(rows.source)
     return roles
@@ -299,11 +311,12 @@ def encode_table(
         if name not in places:
             continue
         missing = np.isnan(values)
+        given = name if name in table else name.rsplit(".", 1)[0]
         if missing.any() and not spec.fill:
-            refuse_missing(rows, table, name.rsplit(".", 1)[0] if name not in table else name, missing)
-        if missing.any() and name not in spec.indicators and name not in said:
-            said.add(name)
-            _say(f"filled: {int(missing.sum())} of {len(rows)} rows of {rows.source} lack {name}, which training has")
+            refuse_missing(rows, table, given, missing)
+        if missing.any() and name not in spec.indicators and given not in said:
+            said.add(given)
+            _say(f"filled: {int(missing.sum())} of {len(rows)} rows of {rows.source} lack {given}, which training has")
         encoded[:, places[name]] = values
     for place, (name, known) in enumerate(spec.categories.items(), start=len(spec.columns)):
         texts = category_texts(table[name])
@@ -351,7 +364,8 @@ def check_trained_columns(spec: InputSpec, known: list[str], source: str) -> lis
 
 def _direct(spec: InputSpec) -> list[str]:
     """Return the columns of numbers that are no part of a date."""
-    return [name for name in spec.columns if name.rsplit(".", 1)[0] not in spec.dates]
+    parts = {part for name in spec.dates for part in part_names(name)}
+    return [name for name in spec.columns if name not in parts]
 
 
 def _table(rows: Rows) -> pd.DataFrame:
@@ -371,18 +385,23 @@ def read_columns(
     for name in numeric:
         column = table[name]
         numbers = read_numbers(column)
-        bad = numbers.text | np.isinf(numbers.values)
+        bad = numbers.text | (np.abs(numbers.values) > LARGEST)
         if bad.any():
             place = int(bad.argmax())
             value = column.iloc[place]
             raise DataError(
-                f"A column of numbers has finite numbers. Received in column {name!r}: "
+                f"A column of numbers has finite numbers that single precision holds. Received in column {name!r}: "
                 f"{value if isinstance(value, float) else repr(value)} at {rows.where(table, place)}, and so in "
                 f"{int(bad.sum())} of {len(table)} rows. Mend the file, or say what the column is: data.categorical or "
                 f"data.ignore."
             )
         yield name, numbers.values
     for name, form in dates.items():
+        if both := [part for part in part_names(name) if part in table]:
+            raise DataError(
+                f"A date {name!r} becomes columns such as {both[0]!r}. {rows.source} has a column of that name "
+                f"already: put one of them under data.ignore."
+            )
         yield from date_parts(name, read_dates(rows, table, name, form)).items()
 
 
@@ -433,13 +452,20 @@ def refuse_missing(rows: Rows, table: pd.DataFrame, name: str, missing: np.ndarr
 
 
 def category_texts(column: pd.Series[Any]) -> pd.Series[Any]:
-    """Return categories as text, whole numbers without a point; a missing one is the empty text, one of its own."""
-    if not pd.api.types.is_float_dtype(column):
-        return column.astype(object).where(column.notna(), "").astype(str)
+    """Return categories as text, the same for the same values in every form of file.
+
+    Whole numbers have no point, booleans are true and false; a missing one is the empty text, a category of its own.
+    """
     codes, distinct = pd.factorize(column)
-    names = [str(int(value)) if value % 1 == 0 else str(value) for value in distinct.tolist()]
+    names = [_category(str(value)) for value in distinct.tolist()]
     # The last place is for values that are missing, whose code is −1.
     return pd.Series(np.array([*names, ""], dtype=object)[codes], index=column.index).astype(str)
+
+
+def _category(text: str) -> str:
+    if WHOLE.fullmatch(text):
+        return text.split(".")[0]
+    return text.lower() if text.lower() in BOOLEANS else text
 
 
 def _embedding_lengths(categories: dict[str, tuple[str, ...]], embeddings: Embeddings) -> dict[str, int]:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from lightlab.data.base import Data
@@ -81,7 +82,11 @@ def check_columns(table: pd.DataFrame, source: str, names: Iterable[str]) -> Non
 
 
 def typed_target(column: pd.Series[Any]) -> pd.Series[Any]:
-    """Return a target column as numbers where it holds nothing else; else as text, missing where it is empty."""
-    if is_numeric(column) and not is_boolean(column):
-        return pd.Series(read_numbers(column).values, index=column.index)
-    return column.where(column != "")
+    """Return a target column as numbers or booleans where it holds nothing else; else as text, missing where empty."""
+    if not is_numeric(column):
+        return column.where(column != "")
+    values = read_numbers(column).values
+    if is_boolean(column):
+        return column.where(column != "") if np.isnan(values).any() else pd.Series(values == 1, index=column.index)
+    # Larger whole numbers are not all different as floats.
+    return column if np.nanmax(np.abs(values)) > 2**53 else pd.Series(values, index=column.index)

@@ -7,7 +7,8 @@ from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
-from pandas.api.types import is_numeric_dtype
+import pyarrow as pa
+from pandas.api.types import is_complex_dtype, is_numeric_dtype
 
 from lightlab.data.files import FileData, check_columns, target_names, typed_target
 from lightlab.data.read_table import TextForm, locate_row, read_table
@@ -70,6 +71,9 @@ class FrameData(FileData):
             options: those of the class.
         """
         frames = {"all": frame, "train": train, "val": val, "test": test, "predict": predict}
+        for table in frames.values():
+            if not isinstance(table, pd.DataFrame | None):
+                raise DataError(f"from_frame takes pandas' DataFrames. Received: {type(table).__name__}.")
         given = {split: table.reset_index(drop=True) for split, table in frames.items() if table is not None}
         for split, table in given.items():
             table.columns = table.columns.map(str)
@@ -103,6 +107,8 @@ class FrameData(FileData):
         table = self.frames[path] if path in self.frames else read_table(path, self.form, self.text)
         split_by = self.split.columns if split == "all" else []
         check_columns(table, path, [*self.needed_columns(split), *split_by, *filter(None, [self.id_column])])
+        table = plain_types(table)
+        check_values(table[self.input_columns(table)], path)
         if self.text != "all":  # what is text in the file to train on is text in those after it
             self.text |= {name for name in map(str, table) if not is_numeric_dtype(table[name])}
         has_targets = bool(self.targets) and all(name in table for name in self.targets)
@@ -115,3 +121,33 @@ class FrameData(FileData):
             columns=table[split_by],
             locate=None if path in self.frames else partial(locate_row, path, self.form),
         )
+
+
+def plain_types(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table with pandas' own types in place of Arrow's, and of its older ones for text."""
+    others = {
+        str(name): pa.array(table[name], from_pandas=True).to_pandas().set_axis(table.index)
+        for name in table
+        if isinstance(table[name].dtype, pd.ArrowDtype | pd.StringDtype) and table[name].dtype != "str"
+    }
+    return table.assign(**others)
+
+
+def check_values(table: pd.DataFrame, source: str) -> None:
+    """Refuse columns of lists, structures, bytes and complex numbers.
+
+    Raises:
+        DataError: with the column.
+    """
+    for name in table:
+        column = table[name]
+        wrong = column[:0]
+        if is_complex_dtype(column):
+            wrong = column
+        elif column.dtype == object:
+            wrong = column[column.map(lambda value: isinstance(value, list | tuple | dict | set | bytes | np.ndarray))]
+        if len(wrong):
+            raise DataError(
+                f"A column holds one number, text or date in each row. Received in column {name!r} of {source}: "
+                f"{wrong.iloc[0]!r}. Put it under data.ignore."
+            )

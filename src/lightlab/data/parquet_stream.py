@@ -17,7 +17,7 @@ from lightlab.data.base import say
 from lightlab.data.features import Embeddings, TableOptions, check_trained_columns, describe_fill, encode_table
 from lightlab.data.files import check_columns, target_names
 from lightlab.data.findings import find_leaks
-from lightlab.data.read_table import PARQUET
+from lightlab.data.read_table import INDEX, PARQUET
 from lightlab.data.rows import Places, Rows
 from lightlab.data.stream import StreamData
 from lightlab.data.stream_learn import TableLearner
@@ -238,6 +238,8 @@ def _read_footer(file: Path) -> tuple[Any, dict[str, str]]:
         raise DataError(f"{file} can't be read as Parquet: {cause}.") from cause
     columns: dict[str, str] = {}
     for field in schema:
+        if INDEX.fullmatch(field.name):
+            continue
         if field.name in columns:
             raise DataError(f"A column name stands once in a table. {file} has {field.name!r} more than once.")
         columns[field.name] = _kind(field.type)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lightlab.data.array import ArrayData
@@ -25,7 +26,7 @@ from lightlab.data.images import Images
 from lightlab.data.parquet_stream import ParquetStream
 from lightlab.data.propose_columns import (
     TARGET_NAMES,
-    find_date_form,
+    find_date_forms,
     find_fault,
     find_form,
     find_prose,
@@ -33,7 +34,7 @@ from lightlab.data.propose_columns import (
     is_identifier,
 )
 from lightlab.data.read_array import HDF5, NUMPY, ZIPPED, ArrayPlace, find_arrays
-from lightlab.data.read_table import PARQUET, TABS, read_table
+from lightlab.data.read_table import PARQUET, TABS, read_table, without_index
 from lightlab.data.rows import Rows
 from lightlab.data.shards import ImageShards
 from lightlab.data.stream_source import find_files
@@ -163,16 +164,19 @@ def _parquet(path: str, targets: list[str]) -> Proposal:
         raise DataError(f"A table has rows. {files[0]} has none.")
     proposal = Proposal(ParquetStream, {"path": path})
     proposal.reasons["path"] = "read in parts, again in every epoch, since it may not fit in memory"
-    return _propose_table(path, targets, head.to_pandas(ignore_metadata=True), proposal)
+    return _propose_table(path, targets, without_index(head.to_pandas(ignore_metadata=True), path), proposal)
 
 
 def _size(files: Iterable[Path]) -> int:
     """Return how many bytes Parquet files take when they are unpacked."""
-    return sum(
-        metadata.row_group(group).total_byte_size
-        for metadata in map(pq.read_metadata, files)
-        for group in range(metadata.num_row_groups)
-    )
+    size = 0
+    for file in files:
+        try:
+            metadata = pq.read_metadata(file)
+        except (pa.ArrowException, OSError) as cause:
+            raise DataError(f"{file} can't be read as Parquet: {str(cause).rstrip('.')}.") from cause
+        size += sum(metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups))
+    return size
 
 
 def _propose_table(path: str, targets: list[str], table: pd.DataFrame, proposal: Proposal) -> Proposal:
@@ -206,9 +210,12 @@ def _propose_table(path: str, targets: list[str], table: pd.DataFrame, proposal:
 def _add_roles(proposal: Proposal, rows: Rows) -> None:
     """Set the dates and the columns to ignore: those that would be an error."""
     assert isinstance(rows.inputs, pd.DataFrame)
-    forms = {name: form for name in map(str, rows.inputs) if (form := find_date_form(rows.inputs[name]))}
+    found = {name: fitting for name in map(str, rows.inputs) if (fitting := find_date_forms(rows.inputs[name]))}
+    forms = {name: fitting[0] for name, fitting in found.items()}
     if forms:
-        proposal.add("dates", forms, "columns of dates, and how they are written: d day, m month, Y year")
+        others = [f"{name} may be {fitting[1]}, too" for name, fitting in found.items() if len(fitting) > 1]
+        how = "columns of dates, and how they are written: d day, m month, Y year"
+        proposal.add("dates", forms, "; ".join([how, *others]))
     faults = {name: fault for name in map(str, rows.inputs) if name not in forms and (fault := find_fault(rows, name))}
     if faults:
         why = "; ".join(f"{name}: {fault}" for name, fault in faults.items())

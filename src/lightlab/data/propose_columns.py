@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from lightlab.data.columns import ID_NAME, is_numeric, misread, names_rows, read_numbers
+from lightlab.data.columns import ID_NAME, MISSING, is_numeric, misread, names_rows, read_numbers
 from lightlab.data.dates import looks_like_dates
 from lightlab.data.features import TableOptions, learn_table
 from lightlab.data.read_table import SEPARATORS, TextForm, read_table
@@ -87,21 +88,19 @@ def find_fault(rows: Rows, name: str) -> str:
     return ""
 
 
-def find_date_form(column: pd.Series[Any]) -> str:
-    """Return how dates are written in a column of text; nothing where they are not, or as 2024-01-31.
+def find_date_forms(column: pd.Series[Any]) -> list[str]:
+    """Return how dates may be written in a column of text, the likeliest first; not those as in 2024-01-31.
 
-    >>> find_date_form(pd.Series(["31/01/2024", "", "28/02/2024"]))
-    '%d/%m/%Y'
+    >>> find_date_forms(pd.Series(["31/01/2024", "", "28/02/2024"]))
+    ['%d/%m/%Y']
     """
     if column.dtype not in ("str", object) or looks_like_dates(column):
-        return ""
+        return []
     texts = column.dropna().astype(str).str.strip()
     texts = texts[texts != ""]
     if not len(texts) or not texts.str.contains(r"^\d+[/.-]\d+[/.-]\d+").all():
-        return ""
-    return next(
-        (form for form in DATE_FORMS if not pd.to_datetime(texts, format=form, errors="coerce").isna().any()), ""
-    )
+        return []
+    return [form for form in DATE_FORMS if not pd.to_datetime(texts, format=form, errors="coerce").isna().any()]
 
 
 def find_form(path: str) -> tuple[TextForm, dict[str, Any], dict[str, str]]:
@@ -121,14 +120,23 @@ def find_form(path: str) -> tuple[TextForm, dict[str, Any], dict[str, str]]:
         form = replace(form, separator=separator)
     if form.separator_of(path) != ",":
         table = read_table(path, form)
-        number = r"\s*[-+]?\d+,\d+\s*"
-        if any(values.str.fullmatch(number + "|").all() and (values != "").any() for _, values in table.items()):
+        if any(_has_decimal_commas(values) for _, values in table.items()):
             options["decimal"], reasons["decimal"] = ",", "what stands before a number's fraction"
             form = replace(form, decimal=",")
     return form, options, reasons
 
 
+def _has_decimal_commas(column: pd.Series[Any]) -> bool:
+    """Return whether a column of text has numbers, and nothing else, and some of them with a comma."""
+    texts = column.str.strip()
+    numbers = texts.str.fullmatch(r"[-+]?[\d.]*(,\d+)?") | texts.str.lower().isin(MISSING)
+    return bool(numbers.all()) and bool(texts.str.contains(r"\d,\d").any())
+
+
 def _find_encoding(path: str) -> str:
+    with open(path, "rb") as stream:
+        if stream.read(2) in (BOM_UTF16_LE, BOM_UTF16_BE):
+            return "utf-16"
     for encoding in ("utf-8", "cp1252"):
         try:
             with open(path, encoding=encoding) as stream:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import re
+import sys
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -15,17 +17,24 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as arrow_csv
 import pyarrow.parquet as pq
+from lightning.pytorch.utilities import rank_zero_only
 from pandas.api.types import is_numeric_dtype
 
 from lightlab.data.columns import MISSING, read_clean_texts
-from lightlab.errors import DataError, did_you_mean, sentences
+from lightlab.errors import ConfigError, DataError, did_you_mean, sentences
 
 PARQUET = (".parquet", ".pq")
 TABS = (".tsv", ".tab")
+#: What a first column without a name is called.
+UNNAMED = "unnamed"
+#: The index of a DataFrame, as pandas writes it into Parquet.
+INDEX = re.compile(r"__index_level_\d+__")
 #: Bytes of a CSV file that are read at once.
 BLOCK = 8 << 20
 #: Other separators that people use, by which a file with one wide column is recognised.
 SEPARATORS = ",;\t|"
+
+say = rank_zero_only(print)
 
 
 @dataclass(frozen=True)
@@ -42,16 +51,25 @@ class TextForm:
     decimal: str = "."
     encoding: str = "utf-8"
 
+    def __post_init__(self) -> None:
+        if self.separator == "\\t":  # as it is typed in a shell
+            object.__setattr__(self, "separator", "\t")
+        if self.separator is not None and len(self.separator) != 1:
+            raise ConfigError.at(
+                ("data", "separator"), f"separator is one character, such as ';'. Received: {self.separator!r}."
+            )
+
     def separator_of(self, path: str) -> str:
         """Return what separates the values of a file."""
         return self.separator or ("\t" if path.lower().endswith(TABS) else ",")
 
-    def reader(self, path: str) -> Iterator[tuple[int, list[str]]]:
+    def reader(self, path: str, strict: bool = True) -> Iterator[tuple[int, list[str]]]:
         """Give the lines of a file that are not blank: the number of the line that each starts on, and its values."""
+        csv.field_size_limit(sys.maxsize)
         # By utf-8-sig a byte order mark is no part of the text.
         encoding = "utf-8-sig" if self.encoding.lower().replace("_", "-") in ("utf-8", "utf8") else self.encoding
         with open(path, newline="", encoding=encoding) as stream:
-            lines = csv.reader(stream, delimiter=self.separator_of(path), strict=True)
+            lines = csv.reader(stream, delimiter=self.separator_of(path), strict=strict)
             number = 1
             for line in lines:
                 if line:
@@ -76,6 +94,9 @@ def read_table(path: str, form: TextForm = TextForm(), text: Collection[str] | L
         return _read_parquet(file, path)
     header = _read_header(path, form)
     table = _read_csv(path, form, set(header) - set(header if text == "all" else text), header)
+    if "" in table:  # as pandas writes the numbers of the rows
+        table = table.rename(columns={"": UNNAMED})
+        say(f"column 1 of {path} has no name: it is called {UNNAMED}")
     if not len(table):
         raise DataError(f"A CSV file has rows below its header. {path} has none.")
     return table
@@ -102,14 +123,14 @@ def locate_row(path: str, form: TextForm, row: Any) -> str:
     """Return where a row of a table stands in its file: by line in text, blank lines and broken ones counted."""
     if path.lower().endswith(PARQUET):
         return f"{path}, row {row}"
-    number, _ = next(islice(form.reader(path), int(row) + 1, None))
+    number, _ = next(islice(form.reader(path, strict=False), int(row) + 1, None))
     return f"{path}:{number}"
 
 
 def _read_header(path: str, form: TextForm) -> list[str]:
     try:
         _, header = next(form.reader(path), (1, []))
-    except (UnicodeDecodeError, LookupError) as cause:
+    except (UnicodeError, LookupError) as cause:
         raise _wrong_encoding(path, form.encoding, cause) from cause
     except (OSError, csv.Error) as cause:
         raise DataError(f"{path} can't be read as CSV: {cause}.") from cause
@@ -122,8 +143,8 @@ def _read_header(path: str, form: TextForm) -> list[str]:
             f"The values of a CSV file are separated by {_name(separator)}. Received in {path}:1: {header[0]!r}. "
             f"Set data.separator, as in {others[0]!r}."
         )
-    if "" in map(str.strip, header):
-        place = [name.strip() for name in header].index("") + 1
+    if "" in map(str.strip, header[1:]):
+        place = [name.strip() for name in header].index("", 1) + 1
         raise DataError(f"Every column of a CSV file has a name. In {path}:1 column {place} has none.")
     if all(_is_number(name) for name in header):
         raise DataError(
@@ -143,7 +164,7 @@ def _read_csv(path: str, form: TextForm, candidates: set[str], header: list[str]
     try:
         with _open_csv(path, form, dict.fromkeys(header, pa.large_string())) as reader:
             first = next(iter(reader), None)
-        texts = _as_frame(pa.table(first), form) if first is not None else pd.DataFrame()
+        texts = _as_frame(pa.table(first), form, path) if first is not None else pd.DataFrame()
         numeric = {name for name in candidates & set(texts) if _has_numbers(texts[name])}
         try:
             return _read_whole(path, form, header, numeric)
@@ -151,7 +172,7 @@ def _read_csv(path: str, form: TextForm, candidates: set[str], header: list[str]
             table = _read_whole(path, form, header, set())
             numbers = {name: read_clean_texts(table[name]) for name in numeric}
             return table.assign(**{name: values for name, values in numbers.items() if values is not None})
-    except (pa.ArrowInvalid, pa.ArrowKeyError, UnicodeDecodeError, OSError) as cause:
+    except (pa.ArrowInvalid, pa.ArrowKeyError, UnicodeError, OSError) as cause:
         _find_bad_line(path, form)
         raise DataError(f"{path} can't be read as CSV: {cause}.") from cause
 
@@ -179,17 +200,17 @@ def _open_csv(path: str, form: TextForm, types: dict[str, Any]) -> Any:
 def _read_whole(path: str, form: TextForm, header: list[str], numeric: set[str]) -> pd.DataFrame:
     types = {name: pa.float64() if name in numeric else pa.large_string() for name in header}
     with _open_csv(path, form, types) as reader:
-        return _as_frame(reader.read_all(), form)
+        return _as_frame(reader.read_all(), form, path)
 
 
-def _as_frame(table: Any, form: TextForm) -> pd.DataFrame:
+def _as_frame(table: Any, form: TextForm, path: str) -> pd.DataFrame:
     """Return a table of Arrow's, which is used up, as one of pandas'; its text has points in its numbers."""
     names = table.column_names
     frame: pd.DataFrame = table.to_pandas(split_blocks=True, self_destruct=True)
     if form.decimal == ".":
         return frame
     texts = [name for name in names if not is_numeric_dtype(frame[name])]
-    return frame.assign(**{name: _with_points(frame[name], form.decimal) for name in texts})
+    return frame.assign(**{name: _with_points(frame[name], form.decimal, path) for name in texts})
 
 
 def _find_bad_line(path: str, form: TextForm) -> None:
@@ -203,7 +224,7 @@ def _find_bad_line(path: str, form: TextForm) -> None:
                 raise DataError(
                     f"Every line has as many values as the header, {len(header)}. {path}:{number} has {len(line)}."
                 )
-    except UnicodeDecodeError as cause:
+    except UnicodeError as cause:
         raise _wrong_encoding(path, form.encoding, cause) from cause
     except (OSError, csv.Error) as cause:
         raise DataError(f"{path} can't be read as CSV after line {number}: {cause}.") from cause
@@ -230,21 +251,45 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _with_points(column: pd.Series[Any], decimal: str) -> pd.Series[Any]:
-    """Return a column in which numbers are written with a point."""
-    number = rf"\s*[-+]?\d*{decimal}\d+([eE][-+]?\d+)?\s*"
-    return column.where(~column.str.fullmatch(number), column.str.replace(decimal, ".", regex=False))
+def _with_points(column: pd.Series[Any], decimal: str, path: str) -> pd.Series[Any]:
+    """Return a column in which numbers are written with a point before the fraction, and none between thousands.
+
+    Raises:
+        DataError: a number with a point before its fraction.
+    """
+    fraction = rf"[-+]?\d*{decimal}\d+([eE][-+]?\d+)?"
+    thousands = rf"[-+]?\d{{1,3}}(\.\d{{3}})+({decimal}\d+)?"
+    trimmed = column.str.strip()
+    number = trimmed.str.fullmatch(rf"{fraction}|{thousands}")
+    plain = trimmed.str.replace(".", "", regex=False).str.replace(decimal, ".", regex=False)
+    points = trimmed.str.fullmatch(r"[-+]?\d*\.\d+") & ~number
+    column = column.where(~number, plain)
+    if points.any() and _has_numbers(column):
+        place = int(points.to_numpy().argmax())
+        raise DataError(
+            f"With data.decimal {decimal!r} a point stands between thousands. Received in column {column.name!r} of "
+            f"{path}, row {place}: {column.iloc[place]!r}."
+        )
+    return column
 
 
 def _read_parquet(file: Path, path: str) -> pd.DataFrame:
     try:
         table = pq.read_table(file)
     except (pa.ArrowException, OSError) as cause:
-        raise DataError(f"{path} can't be read as Parquet: {cause}.") from cause
+        raise DataError(f"{path} can't be read as Parquet: {str(cause).rstrip('.')}.") from cause
     twice = [name for name, count in Counter(table.column_names).items() if count > 1]
     if twice:
         raise DataError(f"A column name stands once in a table. {path} has {twice[0]!r} more than once.")
     if not table.num_rows:
         raise DataError(f"A table has rows. {path} has none.")
     frame: pd.DataFrame = table.to_pandas(ignore_metadata=True)
-    return frame
+    return without_index(frame, path)
+
+
+def without_index(frame: pd.DataFrame, source: str) -> pd.DataFrame:
+    """Return a table without the index that pandas kept in it, and say that it is left out."""
+    names = [name for name in map(str, frame) if INDEX.fullmatch(name)]
+    if names:
+        say(f"left out: {', '.join(names)} of {source} (the index of a DataFrame)")
+    return frame.drop(columns=names)

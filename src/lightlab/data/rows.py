@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from torch import Tensor
 
 #: Places of rows, (rows,).
@@ -113,8 +114,16 @@ def digest(fingerprints: np.ndarray[Any, np.dtype[np.uint64]]) -> str:
 
 
 def _hash_table(table: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.uint64]]:
-    numbers: np.ndarray[Any, Any] = pd.util.hash_pandas_object(table, index=False).to_numpy(dtype=np.uint64)
+    """Hash each row; a number or text is the same in whatever type a file or DataFrame has it."""
+    plain = {name: _plain(table[name]) for name in table}
+    numbers: np.ndarray[Any, Any] = pd.util.hash_pandas_object(pd.DataFrame(plain), index=False).to_numpy(np.uint64)
     return numbers
+
+
+def _plain(column: pd.Series[Any]) -> np.ndarray[Any, Any]:
+    if is_numeric_dtype(column) or is_bool_dtype(column):
+        return column.to_numpy(dtype=np.float64, na_value=np.nan)
+    return column.astype(object).where(column.notna(), "").astype(str).to_numpy(dtype=object)
 
 
 def _hash_tensor(values: Tensor) -> np.ndarray[Any, np.dtype[np.uint64]]:

@@ -38,7 +38,9 @@ class Split:
         shares: of train, validation and test; they add up to 1, and the last two may be 0.
         stratify: whether each split has the classes in the same proportions, where the target is of classes.
         groups: a column whose values are kept together: no value stands in two splits.
-        time: a column by which rows are ordered: the oldest are for training, the latest for testing.
+        time: a column by which rows are ordered: the oldest are for training, the latest for testing. Rows of the
+            same time stay together.
+        form: how the times are written, as for ``strptime``; by default numbers, or as in 2024-01-31.
         column: a column that says of each row which split it is for: train, val or test.
         folds: how many parts the rows are cut into, after the share of the test split; ``fold`` is for validation.
         fold: which part, from 0 on.
@@ -48,6 +50,7 @@ class Split:
     stratify: bool = True
     groups: str | None = None
     time: str | None = None
+    form: str | None = None
     column: str | None = None
     folds: Annotated[int, Field(ge=2)] | None = None
     fold: Annotated[int, Field(ge=0)] = 0
@@ -70,6 +73,8 @@ def parse_split(config: Any) -> Split:
         ConfigError: with every fault.
     """
     given = config if isinstance(config, Mapping) else {"shares": list(config)}
+    if isinstance(given.get("shares", ()), list | tuple) and len(given.get("shares", SPLITS)) != len(SPLITS):
+        raise ConfigError.at(KEY, f"split has three shares: train, validation, test. Received: {given['shares']}.")
     split = Split(**check_parameters(Split, given, KEY, name="split"))
     shares = split.shares
     if shares[0] == 0 or abs(sum(shares) - 1) > 1e-6:
@@ -110,8 +115,7 @@ def split_rows(rows: Rows, split: Split, seed: int, strata: np.ndarray[Any, Any]
     elif split.folds:
         parts = _into_folds(rows, split, split.folds, seed, strata)
     elif split.time:
-        order = np.argsort(_times(rows, split.time), kind="stable")
-        parts = dict(zip(SPLITS, np.split(order, np.cumsum(_counts(len(rows), split.shares))[:2]), strict=True))
+        parts = _by_time(_times(rows, split.time, split.form), split.shares)
     elif split.groups:
         parts = _by_group(_column(rows, split.groups), split.shares, seed)
     else:
@@ -169,6 +173,16 @@ def _by_column(rows: Rows, name: str) -> dict[str, Places]:
     return {split: np.flatnonzero((given == split).to_numpy()) for split in SPLITS}
 
 
+def _by_time(times: np.ndarray[Any, Any], shares: tuple[float, float, float]) -> dict[str, Places]:
+    """Cut rows in their order, each time at the change of time that comes nearest to the shares."""
+    order = np.argsort(times, kind="stable")
+    ordered = times[order]
+    changes = np.array([0, *(np.flatnonzero(ordered[1:] != ordered[:-1]) + 1), len(times)])
+    wanted = np.cumsum(_counts(len(times), shares))[:2]
+    cuts = [int(changes[np.abs(changes - cut).argmin()]) for cut in wanted]
+    return dict(zip(SPLITS, np.split(order, cuts), strict=True))
+
+
 def _by_group(groups: pd.Series[Any], shares: tuple[float, float, float], seed: int) -> dict[str, Places]:
     """Give each group, the largest first, to the split that is furthest from its share."""
     codes, _ = pd.factorize(groups)
@@ -190,7 +204,7 @@ def _into_folds(
     test_share = split.shares[2]
     groups = pd.factorize(_column(rows, split.groups))[0] if split.groups else None
     if split.time:
-        order = np.argsort(_times(rows, split.time), kind="stable")
+        order = np.argsort(_times(rows, split.time, split.form), kind="stable")
         rest, test = np.split(order, [len(rows) - round(len(rows) * test_share)])
     elif split.groups:
         parts = _by_group(_column(rows, split.groups), (1 - test_share, 0.0, test_share), seed)
@@ -211,7 +225,8 @@ def _into_folds(
     try:
         cuts = list(cutter.split(rest, classes, None if groups is None else groups[rest]))
     except ValueError as cause:
-        raise DataError(f"{len(rest)} rows can't be cut into {folds} folds: {cause}") from cause
+        what = f"{len(np.unique(groups[rest]))} groups" if groups is not None else f"{len(rest)} rows"
+        raise DataError(f"data.split.folds cuts rows or groups. {what} can't be cut into {folds}: {cause}") from cause
     train, val = cuts[split.fold]
     return {"train": rest[train], "val": rest[val], "test": test}
 
@@ -238,17 +253,19 @@ def _column(rows: Rows, name: str) -> pd.Series[Any]:
     return column
 
 
-def _times(rows: Rows, name: str) -> np.ndarray[Any, Any]:
+def _times(rows: Rows, name: str, form: str | None) -> np.ndarray[Any, Any]:
     """Return a column as times, or numbers, that can be ordered."""
     column = _column(rows, name)
     numbers = pd.to_numeric(column, errors="coerce")
-    if not numbers.isna().any():
+    if form is None and not numbers.isna().any():
         return numbers.to_numpy()
-    times = pd.to_datetime(column, errors="coerce", format="ISO8601", utc=True)
+    times = pd.to_datetime(column, errors="coerce", format=form or "ISO8601", utc=True)
     if times.isna().any():
         place = int(times.isna().to_numpy().argmax())
+        wanted = f"of the form {form}" if form else "as in 2024-01-31"
         raise DataError(
-            f"A column to split by time holds numbers or dates as in 2024-01-31. Received in column {name!r}: "
-            f"{column.iloc[place]!r} at {rows.where(column, place)}."
+            f"A column to split by time holds numbers or dates {wanted}. Received in column {name!r}: "
+            f"{column.iloc[place]!r} at {rows.where(column, place)}. data.split.form names "
+            f"another form, as in '%d/%m/%Y'."
         )
-    return times.to_numpy()
+    return times.dt.tz_convert(None).to_numpy()

@@ -105,8 +105,8 @@ class TableData(FrameData):
     def needed_columns(self, split: str) -> list[str]:
         """Return the columns that the config names; rows to predict need only those that the model was trained on."""
         roles = self.roles
-        named = [*self.targets, *roles.ignore, *roles.numeric, *roles.categorical, *roles.dates]
-        return [] if split == "predict" else named
+        named = [*self.targets, *roles.numeric, *roles.categorical, *roles.dates]
+        return {"predict": [], "val": named, "test": named}.get(split, [*named, *roles.ignore])
 
     def input_columns(self, table: pd.DataFrame) -> list[str]:
         """Return the columns that are nothing else."""

@@ -45,6 +45,23 @@ def infer_problem(targets: pd.DataFrame) -> tuple[str, str]:
     return ("binary" if distinct == 2 else "multiclass"), f"{distinct} different {kind}"
 
 
+def check_are_numbers(rows: Rows) -> None:
+    """Refuse several targets of which one is text.
+
+    Raises:
+        TargetError: with the column.
+    """
+    targets = known_targets(rows)
+    for name in targets:
+        text = read_numbers(targets[name]).text
+        if text.any():
+            place = int(text.argmax())
+            raise TargetError(
+                f"Several targets are columns of numbers. Received in column {str(name)!r}: "
+                f"{targets[name].iloc[place]!r} at {rows.where(targets, place)}. Name one column of classes."
+            )
+
+
 def learn_target(rows: Rows, problem: Problem) -> TargetSpec:
     """Learn from the train split what the target holds.
 
@@ -152,12 +169,16 @@ def class_names(column: pd.Series[Any]) -> pd.Series[Any]:
     """Return each value as the name of its class; whole numbers are written without a point."""
     if is_float_dtype(column):
         return column.map(lambda value: str(int(value)) if value % 1 == 0 else str(value)).astype(object)
-    return column.astype(str)
+    return column.astype(str).str.lower() if is_bool_dtype(column) else column.astype(str)
 
 
 def _sorted_classes(column: pd.Series[Any]) -> tuple[str, ...]:
     """Return the class names in the order of their values, so that 2 comes before 10."""
-    values = column.drop_duplicates().sort_values()
+    values = column.drop_duplicates()
+    try:
+        values = values.sort_values()
+    except TypeError:  # values of several types
+        values = values.sort_values(key=lambda part: part.map(str))
     return tuple(class_names(values))
 
 
