@@ -42,8 +42,8 @@ def run(arguments: list[str]) -> None:
         raise RunError(f"{output} is there already. Name another file with -o, or overwrite it with --force.")
 
     from lightlab.commands.quiet import silence
-    from lightlab.data.propose import propose
-    from lightlab.data.propose_config import decisions, write_config
+    from lightlab.data.propose.config import decisions, write_config
+    from lightlab.data.propose.propose import propose
 
     silence()
     proposal = propose(options.path, options.target)

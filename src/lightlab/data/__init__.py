@@ -4,18 +4,18 @@ To add a source: write a subclass of `lightlab.data.base.Data` whose ``load`` re
 and name it here; splits, encoding, checks and loaders come with the base class.
 """
 
-from lightlab.data.array import ArrayData
+from lightlab.data.arrays.array import ArrayData
 from lightlab.data.base import Data
 from lightlab.data.bundled import BundledData
-from lightlab.data.image_folder import ImageFolderData
-from lightlab.data.iterable import IterableData
-from lightlab.data.parquet_stream import ParquetStream
+from lightlab.data.images.image_folder import ImageFolderData
+from lightlab.data.images.torchvision_data import TorchvisionData
 from lightlab.data.rows import Rows
-from lightlab.data.shards import ImageShards
+from lightlab.data.streams.iterable import IterableData
+from lightlab.data.streams.parquet import ParquetStream
+from lightlab.data.streams.shards import ImageShards
 from lightlab.data.synthetic import SyntheticData
-from lightlab.data.table import TableData
-from lightlab.data.text import TextData
-from lightlab.data.torchvision_data import TorchvisionData
+from lightlab.data.tables.table import TableData
+from lightlab.data.texts.text import TextData
 
 __all__ = [
     "ArrayData",

@@ -12,14 +12,14 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
 from lightlab.batch import Batch
+from lightlab.data.arrays.learn import check_array, learn_array
 from lightlab.data.augment import Augment, parse_augment
-from lightlab.data.columns import check_not_misread
-from lightlab.data.features import TableOptions, encode_table, learn_table
 from lightlab.data.findings import find_imbalance, find_leaks, find_shared_rows
-from lightlab.data.inputs import check_array, learn_array
 from lightlab.data.loader import BatchLoader, BatchPlan, RowOrder, default_workers
 from lightlab.data.rows import Rows, Stored, digest
 from lightlab.data.splits import parse_split, split_rows
+from lightlab.data.tables.columns import check_not_misread
+from lightlab.data.tables.features import TableOptions, encode_table, learn_table
 from lightlab.data.targets import (
     check_are_numbers,
     check_encoded,

@@ -9,8 +9,8 @@ import pandas as pd
 import torch
 from sklearn import datasets
 
+from lightlab.data.arrays.learn import learn_array
 from lightlab.data.base import Data
-from lightlab.data.inputs import learn_array
 from lightlab.data.rows import Rows
 from lightlab.data_spec import InputSpec
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from lightlab.data.base import Data
-from lightlab.data.columns import is_boolean, is_numeric, read_numbers
+from lightlab.data.tables.columns import is_boolean, is_numeric, read_numbers
 from lightlab.errors import ConfigError, DataError, did_you_mean, sentences
 
 

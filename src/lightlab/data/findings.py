@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lightlab.data.columns import read_numbers
 from lightlab.data.rows import Rows
+from lightlab.data.tables.columns import read_numbers
 
 #: Two columns of numbers that follow from one another have a correlation of 1, up to rounding.
 SAME = 1 - 1e-9

@@ -11,8 +11,8 @@ import torch
 from pandas.api.types import is_bool_dtype, is_float_dtype, is_numeric_dtype
 from torch import Tensor
 
-from lightlab.data.columns import check_precision, read_numbers
 from lightlab.data.rows import Rows
+from lightlab.data.tables.columns import check_precision, read_numbers
 from lightlab.data_spec import TargetSpec
 from lightlab.errors import TargetError
 from lightlab.problems import Problem, TargetKind

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from lightlab.data.base import Data
-from lightlab.data.columns import read_numbers
-from lightlab.data.dates import read_dates
-from lightlab.data.features import TableOptions, find_roles
 from lightlab.data.files import FileData
 from lightlab.data.rows import Rows, Stored
+from lightlab.data.tables.columns import read_numbers
+from lightlab.data.tables.dates import read_dates
+from lightlab.data.tables.features import TableOptions, find_roles
 from lightlab.data.targets import encode_target
-from lightlab.data.tokens import PADDING, UNKNOWN
+from lightlab.data.texts.tokens import PADDING, UNKNOWN
 from lightlab.data_spec import DataSpec, InputSpec
 from lightlab.problems import TargetKind
 from lightlab.registry import PROBLEMS

@@ -1,0 +1,1 @@
+"""Images: in folders, named by tables, and torchvision's data sets."""

@@ -1,0 +1,1 @@
+"""Texts, as codes of words or characters."""

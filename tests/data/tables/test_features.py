@@ -1,0 +1,214 @@
+"""Tables: columns get their roles from the train split, and are encoded by what it shows."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from lightlab.data.rows import Rows
+from lightlab.data.tables.features import TableOptions, encode_table, find_roles, learn_table
+from lightlab.errors import ConfigError, DataError
+from lightlab.preprocess import make_preprocess
+
+TABLE = pd.DataFrame(
+    {"city": ["Rome", "Oslo", None, "Rome"], "area": [1.0, 2.0, 3.0, 6.0], "big": [True, False, True, False]}
+)
+
+
+def rows(inputs):
+    """Return rows of a file with these inputs."""
+    return Rows(inputs, None, np.arange(len(inputs)), "file.csv", locate=lambda row: f"file.csv:{row + 2}")
+
+
+def learn(table, normalize="standard", **options):
+    """Return what is learned from a table."""
+    return learn_table(rows(table), normalize, TableOptions(**options))[0]
+
+
+def features(table, spec):
+    """Return what the first layer is given."""
+    return make_preprocess(spec)(encode_table(rows(table), spec))
+
+
+def test_table():
+    """Numbers come first and are normalised; categories become a feature for each value of the train split."""
+    spec = learn(TABLE)
+    assert (spec.kind, spec.columns, spec.categories) == ("table", ("area", "big"), {"city": ("", "Oslo", "Rome")})
+    area = TABLE.area.to_numpy()
+    expected = np.column_stack(
+        [(area - area.mean()) / area.std(), [1, -1, 1, -1], [0, 0, 1, 0], [0, 1, 0, 0], [1, 0, 0, 1]]
+    )
+    np.testing.assert_allclose(features(TABLE, spec).numpy(), expected, atol=1e-6)
+
+
+def test_unseen_category_is_none_of_the_known(capsys):
+    """A value that the train split lacks has no feature of its own, and is counted and named."""
+    new = pd.DataFrame({"big": [True], "area": [3.0], "city": ["Lima"], "more": [1]})
+    np.testing.assert_allclose(features(new, learn(TABLE)).numpy(), [[0, 1, 0, 0, 0]], atol=1e-6)
+    assert "unknown: 1 of 1 rows of file.csv have in city what training has not: 'Lima'" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("holes", [[], [None]])
+def test_numbers_as_categories(holes):
+    """Numbers can be taken for categories; whole ones are written as such, with holes or without."""
+    spec = learn(pd.DataFrame({"grade": [1.0, 2.0, 10.0, *holes]}), categorical=("grade",))
+    assert spec.categories == {"grade": (*([""] if holes else []), "1", "10", "2")}
+
+
+def test_roles():
+    """Kinds are told apart, and what names rows or never changes is left out, with the reason."""
+    count = 40
+    table = pd.DataFrame(
+        {
+            "PassengerId": range(count),
+            "name": [f"n{number}" for number in range(count)],
+            "age": np.linspace(1, 9, count),
+            "alive": ["true", "false"] * 20,
+            "deck": ["A", "B"] * 20,
+            "born": ["1990-05-01", "1991-01-31"] * 20,
+            "ship": "Titanic",
+            "cabin": "",
+        }
+    )
+    roles = find_roles(rows(table.astype("str")), TableOptions())
+    assert roles.kinds == {"age": "numeric", "alive": "boolean", "deck": "categorical", "born": "date"}
+    assert roles.left_out == {
+        "PassengerId": "whole numbers that all differ, called like an id",
+        "name": "40 different texts in 40 rows",
+        "ship": "the same in every row of the train split: 'Titanic'",
+        "cabin": "the same in every row of the train split: empty",
+    }
+    assert roles.describe()[0] == "numeric: age"
+    overridden = find_roles(
+        rows(table), TableOptions(categorical=("name",), numeric=("PassengerId",), ignore=("deck",))
+    )
+    assert overridden.kinds["name"] == "categorical"
+    assert overridden.kinds["PassengerId"] == "numeric"
+    assert "deck" not in overridden.kinds
+
+
+@pytest.mark.parametrize(("policy", "filled"), [("median", 3.0), ("mean", 4.0)])
+def test_missing_numbers(policy, filled, capsys):
+    """A missing number is the median or mean of the train split, and a feature says where; new rows may miss more."""
+    table = pd.DataFrame({"a": [1.0, 3.0, 8.0, np.nan], "b": [1.0, 2.0, 3.0, 4.0]})
+    spec = learn(table, "none", missing_numbers=policy)
+    assert (spec.fill[0], spec.indicators) == (filled, ("a",))
+    assert features(table, spec)[:, [0, 2]].tolist() == [[1, 0], [3, 0], [8, 0], [filled, 1]]
+    assert capsys.readouterr().out == ""
+    assert features(pd.DataFrame({"a": [2.0], "b": [None]}), spec).tolist() == [[2, 2.5, 0]]
+    assert "filled: 1 of 1 rows of file.csv lack b, which training has" in capsys.readouterr().out
+
+
+def test_missing_values_as_errors():
+    """With the policy error a hole is refused by column and place, in the train split and in others."""
+    table = pd.DataFrame({"a": [1.0, 2.0], "c": ["x", "y"]})
+    options = {"missing_numbers": "error", "missing_categories": "error"}
+    spec = learn(table, **options)
+    with pytest.raises(DataError, match=r"'a': nothing at file\.csv:3, and so in 1 of 2 rows"):
+        encode_table(rows(pd.DataFrame({"a": [1.0, None], "c": ["x", "y"]})), spec)
+    with pytest.raises(DataError, match=r"'c': nothing at file\.csv:2"):
+        encode_table(rows(pd.DataFrame({"a": [1.0], "c": [""]})), spec, "error")
+    with pytest.raises(DataError, match=r"'c': nothing at file\.csv:3"):
+        learn(pd.DataFrame({"a": [1.0, 2.0], "c": ["x", ""]}), **options)
+
+
+def test_dates():
+    """Dates become numbers that a network can use; a part that never changes is left out."""
+    table = pd.DataFrame({"when": ["2024-01-01", "2024-04-01", "2024-07-01", "2024-10-01"]})
+    spec = learn(table, "none")
+    assert spec.dates == {"when": "ISO8601"}
+    assert spec.columns == ("when.days", "when.month_sin", "when.month_cos", "when.weekday_sin", "when.weekday_cos")
+    encoded = encode_table(rows(table), spec)
+    assert encoded[:, 0].tolist() == [19723, 19814, 19905, 19997]
+    np.testing.assert_allclose(encoded[:, 1], [0, 1, 0, -1], atol=1e-6)
+    german = learn(pd.DataFrame({"when": ["01.01.2024", "31.12.2024"]}), "none", dates={"when": "%d.%m.%Y"})
+    assert german.columns[0] == "when.days"
+
+
+def test_a_date_that_is_none():
+    """A value of another form is refused by place."""
+    with pytest.raises(DataError, match=r"'when': '01\.04\.2024' at file\.csv:3.*Name the form in data\.dates"):
+        learn(pd.DataFrame({"when": ["2024-01-01", "01.04.2024"]}), dates={"when": "ISO8601"})
+
+
+def test_missing_dates_follow_the_policy_of_numbers():
+    """The parts of a missing date are filled in."""
+    table = pd.DataFrame({"when": ["2024-01-01", "", "2024-01-03"]})
+    spec = learn(table, "none")
+    assert features(table, spec)[1, 0] == 19724
+    assert spec.indicators[0] == "when.days"
+
+
+@pytest.mark.parametrize(
+    ("embeddings", "expected"),
+    [("auto", {"many": 11}), ("all", {"few": 2, "many": 11}), ("none", {}), ({"few": 5}, {"few": 5})],
+)
+def test_embeddings(embeddings, expected):
+    """Categories of many values become vectors; which, and how long, can be said."""
+    table = pd.DataFrame({"few": ["a", "b"] * 33, "many": [f"v{number % 33}" for number in range(66)]})
+    spec = learn(table, embeddings=embeddings)
+    assert spec.embeddings == expected
+    one_hot = sum(len(values) for name, values in spec.categories.items() if name not in expected)
+    assert features(table, spec).shape == (66, one_hot + sum(expected.values()))
+
+
+def test_embeddings_of_what_is_no_category():
+    """A vector needs a column of categories."""
+    with pytest.raises(ConfigError, match=r"data\.embeddings: .*Received: citi\. Did you mean city\?"):
+        learn(TABLE, embeddings={"citi": 3})
+
+
+def test_a_column_has_one_role():
+    """Options that contradict each other are refused."""
+    with pytest.raises(ConfigError, match="'a' under categorical and numeric"):
+        TableOptions(numeric=("a",), categorical=("a",))
+
+
+@pytest.mark.parametrize(("value", "received"), [(np.inf, "inf"), (-np.inf, "-inf")])
+def test_numbers_that_are_none(value, received):
+    """A number that is infinite is an error with column, place and count."""
+    with pytest.raises(DataError, match=rf"'area': {received} at file\.csv:3, and so in 1 of 3 rows"):
+        learn(pd.DataFrame({"area": [1.0, value, 2.0]}))
+
+
+def test_text_where_training_had_numbers():
+    """New rows with text in a column of numbers are refused by place."""
+    new = pd.DataFrame({"city": ["Rome"], "area": ["wide"], "big": [True]})
+    with pytest.raises(DataError, match=r"'area': 'wide' at file\.csv:2"):
+        encode_table(rows(new), learn(TABLE))
+
+
+def test_missing_column():
+    """New rows without a column of the training are refused, with the nearest column."""
+    with pytest.raises(DataError, match="trained with a column 'area'. file.csv has none. Did you mean aera?"):
+        encode_table(rows(TABLE.rename(columns={"area": "aera"})), learn(TABLE))
+
+
+def test_too_many_categories():
+    """A text column of very many values is refused, with the way out."""
+    table = pd.DataFrame({"name": [f"n{number}" for number in range(1001)] * 3, "x": range(3003)})
+    with pytest.raises(DataError, match=r"Received: 1001 in column 'name'.*data\.ignore"):
+        learn(table)
+
+
+@pytest.mark.parametrize("table", [pd.DataFrame(index=range(3)), pd.DataFrame({"same": [1, 1, 1]})])
+def test_no_columns(table):
+    """A table with nothing that varies beside the target is refused."""
+    with pytest.raises(DataError, match="at least one column that varies"):
+        learn(table)
+
+
+def test_typed_columns():
+    """What a DataFrame or Parquet file says of its columns is believed."""
+    table = pd.DataFrame(
+        {
+            "whole": pd.array([1, None, 3], dtype="Int64"),
+            "kind": pd.Categorical(["a", None, "b"]),
+            "when": pd.to_datetime(["2024-01-01", None, "2024-01-05"], utc=True),
+            "flag": pd.array([True, None, False], dtype="boolean"),
+        }
+    )
+    spec = learn(table, "none")
+    assert spec.categories == {"kind": ("", "a", "b")}
+    assert spec.columns[:2] == ("whole", "flag")
+    assert torch.isfinite(features(table, spec)).all()
