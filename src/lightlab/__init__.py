@@ -11,7 +11,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lightlab.batch import Batch, Mixed
     from lightlab.build import build_network
-    from lightlab.data import BundledData, Data, Rows, SyntheticData, TableData
+    from lightlab.data import (
+        ArrayData,
+        BundledData,
+        Data,
+        ImageFolderData,
+        ImageShards,
+        IterableData,
+        ParquetStream,
+        Rows,
+        SyntheticData,
+        TableData,
+        TextData,
+        TorchvisionData,
+    )
     from lightlab.data_spec import DataSpec, InputSpec, TargetSpec
     from lightlab.errors import (
         CheckpointError,
@@ -34,6 +47,7 @@ __version__ = "0.1.0"
 __all__ = [
     "ACTIVATIONS",
     "AUGMENTATIONS",
+    "ArrayData",
     "Batch",
     "BundledData",
     "CheckpointError",
@@ -43,12 +57,16 @@ __all__ = [
     "DataSpec",
     "HEADS",
     "Head",
+    "ImageFolderData",
+    "ImageShards",
     "InputSpec",
+    "IterableData",
     "LAYERS",
     "LightlabError",
     "Mixed",
     "Model",
     "PROBLEMS",
+    "ParquetStream",
     "PluginError",
     "Problem",
     "RegistryError",
@@ -59,6 +77,8 @@ __all__ = [
     "TableData",
     "TargetError",
     "TargetSpec",
+    "TextData",
+    "TorchvisionData",
     "build_network",
     "register_problem",
 ]
@@ -66,7 +86,20 @@ __all__ = [
 _HOMES = {
     "lightlab.batch": ("Batch", "Mixed"),
     "lightlab.build": ("build_network",),
-    "lightlab.data": ("BundledData", "Data", "Rows", "SyntheticData", "TableData"),
+    "lightlab.data": (
+        "ArrayData",
+        "BundledData",
+        "Data",
+        "ImageFolderData",
+        "ImageShards",
+        "IterableData",
+        "ParquetStream",
+        "Rows",
+        "SyntheticData",
+        "TableData",
+        "TextData",
+        "TorchvisionData",
+    ),
     "lightlab.data_spec": ("DataSpec", "InputSpec", "TargetSpec"),
     "lightlab.errors": tuple(name for name in __all__ if name.endswith("Error")),
     "lightlab.heads": ("Head",),

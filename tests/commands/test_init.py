@@ -12,7 +12,7 @@ import yaml
 from PIL import Image
 
 from lightlab.cli import main
-from lightlab.data import propose as propose_module
+from lightlab.data.propose import propose as propose_module
 
 ROWS = 120
 

@@ -1,7 +1,10 @@
-"""Where data comes from, how it is split, encoded and batched.
+"""Where data comes from, how it is split, encoded, batched and augmented.
 
-To add a source: write a subclass of `lightlab.data.base.Data` whose ``load`` returns rows, in a file of its own,
-and name it here; splits, encoding, checks and loaders come with the base class.
+What all sources share lies here: `base` (from rows to loaders), `splits`, `targets`, `findings`, `loader`; the
+sources lie by kind in `tables`, `images`, `arrays`, `texts` and `streams` (what does not fit in memory).
+
+To add a source: write a subclass of `lightlab.data.base.Data` whose ``load`` returns rows, and name it here; splits,
+encoding, checks and loaders come with the base class.
 """
 
 from lightlab.data.arrays.array import ArrayData

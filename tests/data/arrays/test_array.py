@@ -116,7 +116,7 @@ def test_tensors_of_all_kinds():
     [
         (np.arange(ROWS) % 3, "multiclass", ("y",), ("0", "1", "2")),
         (np.array(["été", "b"] * (ROWS // 2)), "binary", ("y",), ("b", "été")),
-        (np.array([True, False] * (ROWS // 2)), "binary", ("y",), ("False", "True")),
+        (np.array([True, False] * (ROWS // 2)), "binary", ("y",), ("false", "true")),
         (np.linspace(0, 1, ROWS), "regression", ("y",), ()),
         (np.linspace(0, 1, ROWS)[:, None], "regression", ("y",), ()),
         (np.random.default_rng(0).normal(size=(ROWS, 2)), "regression", ("y0", "y1"), ()),

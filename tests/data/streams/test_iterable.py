@@ -19,7 +19,7 @@ from lightlab.errors import ConfigError, DataError, PluginError, TargetError
 from lightlab.module import Model
 
 PROGRAM = Path(sys.executable).with_name("lightlab")
-OVERLAY = Path(__file__).parents[2] / "configs" / "overlays" / "ddp.yaml"
+OVERLAY = Path(__file__).parents[3] / "configs" / "overlays" / "ddp.yaml"
 MODULE = """\
 import numpy as np
 

@@ -20,7 +20,7 @@ from lightlab.module import Model
 
 ROWS = 400
 PROGRAM = Path(sys.executable).with_name("lightlab")
-OVERLAY = Path(__file__).parents[2] / "configs" / "overlays" / "ddp.yaml"
+OVERLAY = Path(__file__).parents[3] / "configs" / "overlays" / "ddp.yaml"
 CONFIG = """\
 seed_everything: 1
 data:

@@ -108,7 +108,6 @@ class FrameData(FileData):
         split_by = self.split.columns if split == "all" else []
         check_columns(table, path, [*self.needed_columns(split), *split_by, *filter(None, [self.id_column])])
         table = plain_types(table)
-        check_values(table[self.input_columns(table)], path)
         if self.text != "all":  # what is text in the file to train on is text in those after it
             self.text |= {name for name in map(str, table) if not is_numeric_dtype(table[name])}
         has_targets = bool(self.targets) and all(name in table for name in self.targets)
@@ -133,12 +132,13 @@ def plain_types(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(**others)
 
 
-def check_values(table: pd.DataFrame, source: str) -> None:
+def check_values(rows: Rows) -> None:
     """Refuse columns of lists, structures, bytes and complex numbers.
 
     Raises:
         DataError: with the column.
     """
+    table = rows.inputs if isinstance(rows.inputs, pd.DataFrame) else pd.DataFrame()
     for name in table:
         column = table[name]
         wrong = column[:0]
@@ -148,6 +148,6 @@ def check_values(table: pd.DataFrame, source: str) -> None:
             wrong = column[column.map(lambda value: isinstance(value, list | tuple | dict | set | bytes | np.ndarray))]
         if len(wrong):
             raise DataError(
-                f"A column holds one number, text or date in each row. Received in column {name!r} of {source}: "
+                f"A column holds one number, text or date in each row. Received in column {name!r} of {rows.source}: "
                 f"{wrong.iloc[0]!r}. Put it under data.ignore."
             )

@@ -10,7 +10,7 @@ from torch import Tensor
 from lightlab.data.base import say
 from lightlab.data.rows import Rows, Stored
 from lightlab.data.tables.features import Embeddings, TableOptions, describe_fill, encode_table, learn_table
-from lightlab.data.tables.frames import FrameData
+from lightlab.data.tables.frames import FrameData, check_values
 from lightlab.data_spec import InputSpec
 from lightlab.specs import check_parameters
 
@@ -86,6 +86,17 @@ class TableData(FrameData):
         self.roles = TableOptions(**check_parameters(TableOptions, roles, ("data",), name="TableData"))
         self.roles.check_others(self.targets, id_column)
         self.text = {*self.roles.categorical, *self.roles.dates, *self.targets, *filter(None, [id_column])}
+
+    def load(self, stage: str) -> dict[str, Rows]:
+        """Return the rows of each file; in the stage predict of ``predict_path`` alone, where there is one.
+
+        Raises:
+            DataError: a file that can't be read, or lacks a column that was named; values that are no inputs.
+        """
+        splits = super().load(stage)
+        for rows in splits.values():
+            check_values(rows)
+        return splits
 
     def adapt(self, spec: InputSpec) -> None:
         """Read as text what a trained model knows as text."""
