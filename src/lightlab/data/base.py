@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,23 @@ from lightlab.problems import Problem
 from lightlab.registry import PROBLEMS
 
 say = rank_zero_only(print)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a process stands among those that train.
+
+    Attributes:
+        rank: which one it is.
+        world_size: how many there are.
+        on_node: how many of them are on this machine.
+        on_gpu: whether it computes on a GPU of NVIDIA's or AMD's.
+    """
+
+    rank: int = 0
+    world_size: int = 1
+    on_node: int = 1
+    on_gpu: bool = False
 
 
 class Data(LightningDataModule):
@@ -313,15 +331,19 @@ class Data(LightningDataModule):
 
     def _loader(self, split: str, seed: int | None = None, keep_short: bool = True) -> BatchLoader:
         inputs, targets = self._encoded[split]
-        rank, world_size, processes, on_gpu = 0, 1, 1, False
-        if self.trainer:
-            rank, world_size = self.trainer.global_rank, self.trainer.world_size
-            processes = max(1, world_size // self.trainer.num_nodes)
-            on_gpu = self.trainer.strategy.root_device.type == "cuda"
+        place = self.place()
         order = RowOrder(len(inputs), seed, targets if self.balanced and split == "train" else None)
-        plan = BatchPlan(order, self.batch_size, rank, world_size, keep_short)
-        workers = default_workers(processes) if self.num_workers is None else self.num_workers
-        return BatchLoader(inputs, targets, plan, workers, pin_memory=on_gpu)
+        plan = BatchPlan(order, self.batch_size, place.rank, place.world_size, keep_short)
+        workers = default_workers(place.on_node) if self.num_workers is None else self.num_workers
+        return BatchLoader(inputs, targets, plan, workers, pin_memory=place.on_gpu)
+
+    def place(self) -> Place:
+        """Return where this process stands among those that train."""
+        if self.trainer is None:
+            return Place()
+        world_size = self.trainer.world_size
+        on_gpu = self.trainer.strategy.root_device.type == "cuda"
+        return Place(self.trainer.global_rank, world_size, max(1, world_size // self.trainer.num_nodes), on_gpu)
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Augment batches of the training, where they are: on the device."""

@@ -226,15 +226,11 @@ class IterableData(Data):
         return Encoder(partial(_check_inputs, spec=self.spec.input), target, self.spec.problem, split)
 
     def _sample_loader(self, split: str, seed: int | None = None, chained: bool = False) -> SampleLoader:
-        rank, world_size, on_gpu, begun = 0, 1, False, None
-        if self.trainer:
-            rank, world_size = self.trainer.global_rank, self.trainer.world_size
-            on_gpu = self.trainer.strategy.root_device.type == "cuda"
-            if seed is not None:
-                begun = partial(_batches_begun, self.trainer)
-        share = Share(self.batch_size, rank, world_size, seed, self.shuffle_buffer)
+        place = self.place()
+        begun = partial(_batches_begun, self.trainer) if self.trainer and seed is not None else None
+        share = Share(self.batch_size, place.rank, place.world_size, seed, self.shuffle_buffer)
         stream = SampleStream(self.samples[split], share, self._encoder(split), self._check, chained)
-        return SampleLoader(stream, self.num_workers or 0, on_gpu, begun)
+        return SampleLoader(stream, self.num_workers or 0, place.on_gpu, begun)
 
 
 def _find_maker(given: Any, split: str) -> tuple[Any, str]:

@@ -238,15 +238,10 @@ class StreamData(FileData):
         return self._stream_loader(self.predict_split)
 
     def _stream_loader(self, split: str, seed: int | None = None) -> StreamLoader:
-        rank, world_size, processes, on_gpu = 0, 1, 1, False
-        if self.trainer:
-            rank, world_size = self.trainer.global_rank, self.trainer.world_size
-            processes = max(1, world_size // self.trainer.num_nodes)
-            on_gpu = self.trainer.strategy.root_device.type == "cuda"
-        part = self.parts[split]
-        plan = StreamPlan(part.sizes, self.batch_size, seed, rank, world_size, self.shuffle_buffer)
-        workers = self.choose_workers(processes) if self.num_workers is None else self.num_workers
-        return StreamLoader(Stream(part, plan, self._encoder(split)), workers, pin_memory=on_gpu)
+        place, part = self.place(), self.parts[split]
+        plan = StreamPlan(part.sizes, self.batch_size, seed, place.rank, place.world_size, self.shuffle_buffer)
+        workers = self.choose_workers(place.on_node) if self.num_workers is None else self.num_workers
+        return StreamLoader(Stream(part, plan, self._encoder(split)), workers, pin_memory=place.on_gpu)
 
 
 def _check_split(given: Any) -> None:
