@@ -8,7 +8,7 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A module that pytest imports for its doctests before its package does would be there twice, and each of its classes.
-import lightlab.data  # noqa: E402, F401
+import lightlab.data  # noqa: F401
 
 
 @pytest.fixture(autouse=True)

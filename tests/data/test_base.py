@@ -23,6 +23,7 @@ class Numbers(Data):
 
     def load(self, stage):
         """Return rows for each split."""
+        self.loads = getattr(self, "loads", 0) + 1
         generator = torch.Generator().manual_seed(0)
         return {
             split: Rows(
@@ -38,6 +39,19 @@ class Numbers(Data):
 def test_nothing_is_learned_from_validation_or_test_rows():
     """Poisoned validation and test rows change nothing of what is learned."""
     assert Numbers().connect("regression") == Numbers(poison=1e6).connect("regression")
+
+
+def test_rows_are_read_once():
+    """Whoever asks again for the same, as the command line and the Trainer do, has it from memory."""
+    data = Numbers()
+    spec = data.connect("regression")
+    for stage in ("fit", "validate", "test"):
+        data.setup(stage)
+        assert data.connect("regression") is data.connect("regression", spec) is spec
+    assert data.loads == 1
+    data.setup("predict")
+    data.connect("regression", spec)
+    assert data.loads == 2
 
 
 def test_a_trained_model_s_spec_is_used_as_it_is():

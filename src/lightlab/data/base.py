@@ -102,7 +102,6 @@ class Data(LightningDataModule):
         self.rows: dict[str, Rows] = {}
         #: What was found in the data that may spoil a training, in words.
         self.findings: list[str] = []
-        self._loaded: dict[str, Rows] | None = None
         self._stage = "fit"
         self._learned = False
         self._encoded: dict[str, tuple[Tensor | Stored, Tensor | None]] = {}
@@ -147,7 +146,7 @@ class Data(LightningDataModule):
     def setup(self, stage: str) -> None:
         """Note what rows are for; they are loaded when a model connects, which may know how to read them."""
         if (stage == "predict") != (self._stage == "predict"):
-            self._loaded, self._encoded = None, {}
+            self._encoded = {}
         self._stage = stage
 
     def connect(self, problem: str | None, spec: DataSpec | None = None) -> DataSpec:
@@ -161,19 +160,18 @@ class Data(LightningDataModule):
             DataError: rows that can't be split or encoded.
             TargetError: a target that does not fit the problem.
         """
-        if self._loaded is None:
-            if spec:
-                self.adapt(spec.input)
-            self._loaded = self.load(self._stage)
         # What another model knew is no answer to what these rows teach.
         same = spec == self.spec if spec else self._learned
         if self._encoded and self.spec is not None and same and problem in (None, self.spec.problem):
             return self.spec
         self._encoded = {}
         self._learned = spec is None
-        problem = spec.problem if spec else problem or self._infer(self._loaded)
-        self.rows = self._split(self._loaded, problem)
-        self._loaded = None  # all rows twice would be too many
+        if spec:
+            self.adapt(spec.input)
+        loaded = self.load(self._stage)
+        problem = spec.problem if spec else problem or self._infer(loaded)
+        self.rows = self._split(loaded, problem)
+        del loaded  # all rows twice would be too many
         if spec is None:
             spec = self._learn(problem)
         row = PROBLEMS.get(spec.problem)

@@ -109,7 +109,7 @@ class TorchvisionData(Data):
 
     def prepare_data(self) -> None:
         """Download the files, once on each node, unless that was done when a model connected."""
-        if self.download and self._loaded is None:
+        if self.download and not self.rows:
             for arguments in LAYOUTS[self.dataset].values():
                 self._open(arguments)
 
