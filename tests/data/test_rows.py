@@ -25,9 +25,16 @@ def test_fingerprints(inputs):
     """Rows of the same inputs and targets have the same number, others have others, wherever they stand."""
     first, other, again = rows(inputs).fingerprints()
     assert first == again != other
-    by_target = rows(inputs, pd.DataFrame({"y": [0, 0, 1]})).fingerprints()
-    assert len(set(by_target)) == 3
+    by_target = rows(inputs, pd.DataFrame({"y": [0, 0, 1]})).target_fingerprints()
+    assert by_target[0] == by_target[1] != by_target[2]
     assert rows(inputs).take(np.array([2])).fingerprints()[0] == first
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.int8])
+def test_fingerprints_of_rows_that_are_alike(dtype):
+    """Rows that differ in signs only are told apart, and very many at once."""
+    signs = torch.cartesian_prod(*[torch.tensor([-1, 1], dtype=dtype)] * 13)
+    assert len(set(rows(signs).fingerprints())) == 2**13
 
 
 def test_digest():

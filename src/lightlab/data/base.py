@@ -17,7 +17,7 @@ from lightlab.data.arrays.learn import check_array, learn_array
 from lightlab.data.augment import Augment, parse_augment
 from lightlab.data.findings import find_imbalance, find_leaks, find_shared_rows
 from lightlab.data.loader import BatchLoader, BatchPlan, RowOrder, default_workers
-from lightlab.data.rows import Rows, Stored, digest
+from lightlab.data.rows import Fingerprints, Rows, Stored, digest
 from lightlab.data.splits import parse_split, split_rows
 from lightlab.data.tables.columns import check_not_misread
 from lightlab.data.tables.features import TableOptions, encode_table, learn_table
@@ -28,6 +28,7 @@ from lightlab.data.targets import (
     encode_target,
     infer_problem,
     learn_target,
+    typed_targets,
 )
 from lightlab.data_spec import DataSpec, InputSpec, Normalize
 from lightlab.errors import CheckpointError, ConfigError, DataError, RegistryError, TargetError
@@ -35,6 +36,8 @@ from lightlab.problems import Problem
 from lightlab.registry import PROBLEMS
 
 say = rank_zero_only(print)
+#: What NumPy's generators take, and one more is asked for.
+MOST_SEED = 2**32 - 2
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,8 @@ class Data(LightningDataModule):
         for name, value, least in (("batch_size", batch_size, 1), ("seed", seed, 0), ("num_workers", num_workers, 0)):
             if value is not None and value < least:
                 raise ConfigError.at(("data", name), f"{name} is {least} or more. Received: {value}.")
+        if seed > MOST_SEED:
+            raise ConfigError.at(("data", "seed"), f"seed is at most {MOST_SEED}. Received: {seed}.")
         self.batch_size = batch_size
         self.split = parse_split(split)
         self.seed = seed
@@ -105,7 +110,7 @@ class Data(LightningDataModule):
         self._stage = "fit"
         self._learned = False
         self._encoded: dict[str, tuple[Tensor | Stored, Tensor | None]] = {}
-        self._fingerprints: dict[str, np.ndarray[Any, Any]] = {}
+        self._digests: dict[str, dict[str, Any]] = {}
         self._augment: Augment | None = None
 
     # What a source says
@@ -172,23 +177,30 @@ class Data(LightningDataModule):
         problem = spec.problem if spec else problem or self._infer(loaded)
         self.rows = self._split(loaded, problem)
         del loaded  # all rows twice would be too many
-        if spec is None:
-            spec = self._learn(problem)
+        spec = spec or self._learn(problem)
+        self.rows = {split: typed_targets(rows, spec.target.classes) for split, rows in self.rows.items()}
         row = PROBLEMS.get(spec.problem)
+        encoded = {}
         for split, rows in self.rows.items():
             known = split != "predict" and rows.targets is not None
             targets = encode_target(rows, spec.target, row.target, row, split) if known else None
-            self._encoded[split] = self.encode_input(rows, spec.input), targets
+            encoded[split] = self.encode_input(rows, spec.input), targets
         self._augment = Augment(self.augment_config, spec.input, ("data", "augment")) if self.augment_config else None
-        self._fingerprints = {split: rows.fingerprints() for split, rows in self.rows.items()}
+        prints = {split: rows.fingerprints() for split, rows in self.rows.items()}
+        self._digests = {
+            split: {"rows": len(rows), "sha256": digest(prints[split], rows.target_fingerprints())}
+            for split, rows in self.rows.items()
+            if split != "predict"
+        }
         if self._learned:
-            self._find(spec)
-        self.spec = spec
+            self._find(spec, prints)
+        self._encoded, self.spec = encoded, spec
         return spec
 
     def _infer(self, loaded: dict[str, Rows]) -> str:
         """Return the problem that the target looks like, and say it."""
-        rows = loaded.get("all") or loaded.get("train")
+        given = loaded.get("all") or loaded.get("train")
+        rows = given and typed_targets(given)
         if rows is None or rows.targets is None:
             raise TargetError("Training needs rows with a target: set data.target. There are none.")
         for name in rows.targets:
@@ -218,7 +230,7 @@ class Data(LightningDataModule):
     def _learn(self, problem: str) -> DataSpec:
         if "train" not in self.rows:
             raise DataError("There are no rows to train on: the data has nothing but rows to predict.")
-        train = self.rows["train"]
+        train = typed_targets(self.rows["train"])
         if train.targets is None:
             raise TargetError(f"Training needs the target. {train.source} is without it: set data.target.")
         try:
@@ -232,10 +244,10 @@ class Data(LightningDataModule):
         target = learn_target(train, row)
         return DataSpec(problem, self.learn_input(train), target)
 
-    def _find(self, spec: DataSpec) -> None:
+    def _find(self, spec: DataSpec, prints: dict[str, Fingerprints]) -> None:
         """Look for what may spoil the training, and say it."""
         self.findings = [
-            *find_shared_rows(self.rows),
+            *find_shared_rows(self.rows, prints),
             *(find_leaks(self.rows["train"]) if spec.input.kind == "table" else []),
             *([] if self.balanced else find_imbalance(spec.target.classes, spec.target.counts)),
         ]
@@ -270,11 +282,7 @@ class Data(LightningDataModule):
 
     def digests(self) -> dict[str, dict[str, Any]]:
         """Return for each split how many rows it has, and the SHA-256 of their inputs and targets, in order."""
-        return {
-            split: {"rows": len(values), "sha256": digest(values)}
-            for split, values in self._fingerprints.items()
-            if split != "predict"
-        }
+        return self._digests
 
     def state_dict(self) -> dict[str, Any]:
         """Return what goes into a checkpoint: which rows it was trained on."""

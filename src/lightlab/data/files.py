@@ -6,11 +6,9 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from lightlab.data.base import Data
-from lightlab.data.tables.columns import is_boolean, is_numeric, read_numbers
 from lightlab.errors import ConfigError, DataError, did_you_mean, sentences
 
 
@@ -79,14 +77,3 @@ def check_columns(table: pd.DataFrame, source: str, names: Iterable[str]) -> Non
         if name not in table:
             near = did_you_mean(name, table.columns) or f"There are: {', '.join(table.columns)}."
             raise DataError(sentences(f"{source} has no column {name!r}.", near))
-
-
-def typed_target(column: pd.Series[Any]) -> pd.Series[Any]:
-    """Return a target column as numbers or booleans where it holds nothing else; else as text, missing where empty."""
-    if not is_numeric(column):
-        return column.where(column != "")
-    values = read_numbers(column).values
-    if is_boolean(column):
-        return column.where(column != "") if np.isnan(values).any() else pd.Series(values == 1, index=column.index)
-    # Larger whole numbers are not all different as floats.
-    return column if np.nanmax(np.abs(values)) > 2**53 else pd.Series(values, index=column.index)

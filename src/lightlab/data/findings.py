@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lightlab.data.rows import Rows
+from lightlab.data.rows import Fingerprints, Rows
 from lightlab.data.tables.columns import read_numbers
 
 #: Two columns of numbers that follow from one another have a correlation of 1, up to rounding.
@@ -19,15 +19,22 @@ HEAD = 10_000
 IMBALANCE = 10
 
 
-def find_shared_rows(splits: Mapping[str, Rows]) -> list[str]:
+def find_shared_rows(splits: Mapping[str, Rows], prints: Mapping[str, Fingerprints]) -> list[str]:
     """Return what is to be said of rows that stand in the train split and in another.
 
     Rows of a table are the same if their targets are, too; an image is the same whatever is said of it.
+
+    Args:
+        splits: the rows of each.
+        prints: their fingerprints.
     """
     if "train" not in splits:
         return []
     fingerprints = {
-        split: rows.fingerprints(with_targets=isinstance(rows.inputs, pd.DataFrame)) for split, rows in splits.items()
+        split: prints[split] * np.uint64(31) + rows.target_fingerprints()
+        if isinstance(rows.inputs, pd.DataFrame)
+        else prints[split]
+        for split, rows in splits.items()
     }
     known = pd.Series(np.arange(len(splits["train"])), index=fingerprints["train"])
     known = known[~known.index.duplicated()]

@@ -15,6 +15,10 @@ from torch import Tensor
 
 #: Places of rows, (rows,).
 Places = np.ndarray[Any, np.dtype[np.int64]]
+#: Numbers that tell rows apart, (rows,).
+Fingerprints = np.ndarray[Any, np.dtype[np.uint64]]
+#: Rows that are hashed at once.
+HASHED_AT_ONCE = 4096
 
 
 class Stored:
@@ -49,7 +53,7 @@ class Stored:
         """Read samples by where they are stored, (samples, …)."""
         raise NotImplementedError
 
-    def fingerprints(self) -> np.ndarray[Any, np.dtype[np.uint64]]:
+    def fingerprints(self) -> Fingerprints:
         """Return a number for each sample that is the same for samples of the same content, (rows,)."""
         raise NotImplementedError
 
@@ -95,25 +99,23 @@ class Rows:
         label = table.index[place]
         return self.locate(label) if self.locate else f"{self.source}, row {label}"
 
-    def fingerprints(self, with_targets: bool = True) -> np.ndarray[Any, np.dtype[np.uint64]]:
-        """Return a number for each row that is the same for rows of the same inputs, and targets, (rows,)."""
+    def fingerprints(self) -> Fingerprints:
+        """Return a number for each row that is the same for rows of the same inputs, (rows,)."""
         if isinstance(self.inputs, Tensor):
-            numbers = _hash_tensor(self.inputs)
-        elif isinstance(self.inputs, Stored):
-            numbers = self.inputs.fingerprints()
-        else:
-            numbers = _hash_table(self.inputs)
-        if self.targets is None or not with_targets:
-            return numbers
-        return numbers * np.uint64(31) + _hash_table(self.targets)
+            return _hash_tensor(self.inputs)
+        return self.inputs.fingerprints() if isinstance(self.inputs, Stored) else _hash_table(self.inputs)
+
+    def target_fingerprints(self) -> Fingerprints:
+        """Return a number for each row that is the same for rows of the same targets, (rows,)."""
+        return np.zeros(len(self), dtype=np.uint64) if self.targets is None else _hash_table(self.targets)
 
 
-def digest(fingerprints: np.ndarray[Any, np.dtype[np.uint64]]) -> str:
-    """Return the SHA-256 of rows, in hexadecimal, from their fingerprints in order."""
-    return hashlib.sha256(fingerprints.astype("<u8").tobytes()).hexdigest()
+def digest(*fingerprints: Fingerprints) -> str:
+    """Return the SHA-256 of rows, in hexadecimal, from the fingerprints of all that they have, in order."""
+    return hashlib.sha256(np.stack(fingerprints).astype("<u8").tobytes()).hexdigest()
 
 
-def _hash_table(table: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.uint64]]:
+def _hash_table(table: pd.DataFrame) -> Fingerprints:
     """Hash each row; a number or text is the same in whatever type a file or DataFrame has it."""
     plain = {name: _plain(table[name]) for name in table}
     numbers: np.ndarray[Any, Any] = pd.util.hash_pandas_object(pd.DataFrame(plain), index=False).to_numpy(np.uint64)
@@ -126,12 +128,19 @@ def _plain(column: pd.Series[Any]) -> np.ndarray[Any, Any]:
     return column.astype(object).where(column.notna(), "").astype(str).to_numpy(dtype=object)
 
 
-def _hash_tensor(values: Tensor) -> np.ndarray[Any, np.dtype[np.uint64]]:
-    """Hash each row of a tensor: a sum of its words of eight bytes with odd random factors, modulo 2⁶⁴."""
-    flat = values.flatten(1).contiguous().view(torch.uint8).numpy() if values[0:1].numel() else None
-    if flat is None:
+def _hash_tensor(values: Tensor) -> Fingerprints:
+    """Hash each row of a tensor: a sum of its hashed words of eight bytes, with odd random factors, modulo 2⁶⁴."""
+    if not values[:1].numel():
         return np.zeros(len(values), dtype=np.uint64)
+    parts = [_hash_block(part) for part in torch.split(values.flatten(1), HASHED_AT_ONCE)]
+    return np.concatenate(parts)
+
+
+def _hash_block(values: Tensor) -> Fingerprints:
+    flat = values.contiguous().view(torch.uint8).numpy()
     words = np.pad(flat, ((0, 0), (0, -flat.shape[1] % 8))).view(np.uint64)
     factors = np.random.default_rng(0).integers(0, 2**63, words.shape[1], dtype=np.uint64) * np.uint64(2) + np.uint64(1)
-    numbers: np.ndarray[Any, Any] = pd.util.hash_array((words * factors).sum(axis=1, dtype=np.uint64))
+    # Hashed one by one first: in a plain sum the signs of two numbers can cancel.
+    mixed = pd.util.hash_array(words.ravel(), categorize=False).reshape(words.shape)
+    numbers: Fingerprints = pd.util.hash_array((mixed * factors).sum(axis=1, dtype=np.uint64), categorize=False)
     return numbers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from pandas.api.types import is_bool_dtype, is_float_dtype, is_numeric_dtype
 from torch import Tensor
 
 from lightlab.data.rows import Rows
-from lightlab.data.tables.columns import check_precision, read_numbers
+from lightlab.data.tables.columns import check_precision, is_boolean, is_numeric, read_numbers
 from lightlab.data_spec import TargetSpec
 from lightlab.errors import TargetError
 from lightlab.problems import Problem, TargetKind
@@ -43,6 +44,31 @@ def infer_problem(targets: pd.DataFrame) -> tuple[str, str]:
     else:
         kind = "booleans" if is_bool_dtype(column) else "texts"
     return ("binary" if distinct == 2 else "multiclass"), f"{distinct} different {kind}"
+
+
+def typed_target(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Return a target column as numbers or booleans where it holds nothing else; else as text, missing where empty."""
+    if not is_numeric(column):
+        return column.where(column != "")
+    values = read_numbers(column).values
+    if is_boolean(column):
+        return column.where(column != "") if np.isnan(values).any() else pd.Series(values == 1, index=column.index)
+    # Larger whole numbers are not all different as floats.
+    return column if np.nanmax(np.abs(values)) > 2**53 else pd.Series(values, index=column.index)
+
+
+def typed_targets(rows: Rows, classes: tuple[str, ...] = ()) -> Rows:
+    """Return rows whose target columns are numbers or booleans where they hold nothing else.
+
+    Args:
+        rows: of a split, targets as they are written.
+        classes: what the train split has; where these are texts, so are the targets of any other split, whichever
+            values it happens to hold.
+    """
+    words = [name for name in classes if name not in ("true", "false")]
+    if rows.targets is None or pd.to_numeric(pd.Series(words, dtype=object), errors="coerce").isna().any():
+        return rows
+    return replace(rows, targets=rows.targets.apply(typed_target))
 
 
 def check_are_numbers(rows: Rows) -> None:

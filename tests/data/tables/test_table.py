@@ -373,6 +373,15 @@ def test_files_to_test_on_need_no_ignored_columns():
     assert data.connect("binary").input.columns == ("x",)
 
 
+def test_classes_are_text_where_training_has_text():
+    """What a class is called does not hang on which classes a file happens to hold."""
+    train = write(x=range(60), z=[1, 2] * 30, y=["01", "A2", "A3"] * 20)
+    data = TableData(train_path=train, val_path=write("val.csv", x=[1, 2], z=[1, 2], y=["01", "01"]), target="y")
+    assert data.connect(None).target.classes == ("01", "A2", "A3")
+    (batch,) = data.val_dataloader()
+    assert batch.targets.tolist() == [0, 0]
+
+
 def test_dates_far_away_and_empty_columns(capsys):
     """No end is a date like others; a column with nothing but words for nothing is left out."""
     spec = TableData(write(**GOOD, end=["2024-01-01", "9999-12-31"] * 20, e=["NA", "nan"] * 20), "y").connect(None)

@@ -13,7 +13,7 @@ from torch import Tensor
 from lightlab.data.arrays.learn import check_array, learn_array
 from lightlab.data.arrays.read_array import ZIPPED, ArrayFile, ArrayPlace, find_arrays, refuse_rows, to_tensor
 from lightlab.data.base import say
-from lightlab.data.files import FileData, typed_target
+from lightlab.data.files import FileData
 from lightlab.data.rows import Rows, Stored
 from lightlab.data.tables.columns import check_precision
 from lightlab.data_spec import InputSpec
@@ -261,7 +261,7 @@ class ArrayData(FileData):
                 f"Targets are of shape (rows,) or (rows, outputs). Received: {self.targets!r} of {path}, of shape "
                 f"{values.shape}."
             )
-        return table.apply(typed_target)
+        return table.where(table != "")
 
 
 def _as_numpy(value: Any, name: str) -> np.ndarray[Any, Any]:

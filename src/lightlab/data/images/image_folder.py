@@ -9,7 +9,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 from lightlab.data.base import say
-from lightlab.data.files import FileData, check_columns, target_names, typed_target
+from lightlab.data.files import FileData, check_columns, target_names
 from lightlab.data.images.files import ENDINGS, Found, find_images, find_splits
 from lightlab.data.images.options import ImageOptions, Unreadable, as_images, check_takes_images
 from lightlab.data.rows import Rows, Stored
@@ -165,7 +165,7 @@ class ImageFolderData(FileData):
         return Found(
             [str(Path(path).parent / name) if name else "" for name in names],
             table,
-            table[self.targets].apply(typed_target) if has_targets else None,
+            table[self.targets].where(table[self.targets] != "") if has_targets else None,
             self.image_column,
             partial(locate_row, path, self.form),
         )

@@ -14,13 +14,12 @@ from torch import Tensor
 from lightlab.data.arrays.learn import check_array
 from lightlab.data.augment import Augment
 from lightlab.data.base import Data, say
-from lightlab.data.files import typed_target
 from lightlab.data.findings import find_imbalance
 from lightlab.data.rows import Rows
 from lightlab.data.splits import Split
 from lightlab.data.streams.loader import Encoder
 from lightlab.data.streams.samples import SampleLoader, Samples, SampleStream, Share
-from lightlab.data.targets import check_encoded, known_targets
+from lightlab.data.targets import check_encoded, known_targets, typed_target
 from lightlab.data_spec import DataSpec, InputSpec
 from lightlab.errors import ConfigError, DataError, PluginError, did_you_mean, sentences
 

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lightlab.data.files import typed_target
 from lightlab.data.rows import Rows
 from lightlab.data.tables.columns import check_spread, read_numbers
 from lightlab.data.tables.dates import ISO
@@ -25,7 +24,7 @@ from lightlab.data.tables.features import (
     refuse_missing,
     sorted_categories,
 )
-from lightlab.data.targets import class_names, known_targets, learn_target
+from lightlab.data.targets import class_names, known_targets, learn_target, typed_target, typed_targets
 from lightlab.data_spec import InputSpec, Normalize, TargetSpec
 from lightlab.errors import TargetError
 from lightlab.problems import Problem
@@ -188,11 +187,7 @@ class TableLearner:
 
 
 class TargetLearner:
-    """Learns from the targets of a train split what `targets.learn_target` does from all of them at once.
-
-    Args:
-        source: where the rows come from, for messages.
-    """
+    """Learns from the targets of a train split what `targets.learn_target` does from all of them at once."""
 
     def __init__(self) -> None:
         self.rows = 0
@@ -231,7 +226,7 @@ class TargetLearner:
         """Return a row for each of the different targets; text that is nothing but numbers is numbers."""
         assert self._distinct is not None
         assert self._distinct.targets is not None
-        return replace(self._distinct, targets=self._distinct.targets.apply(typed_target))
+        return typed_targets(self._distinct)
 
     def learn(self, problem: Problem) -> TargetSpec:
         """Return what the target holds.

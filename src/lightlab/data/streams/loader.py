@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from lightlab.batch import Batch
-from lightlab.data.files import typed_target
 from lightlab.data.rows import Places, Rows
 from lightlab.data.streams.plan import StreamPlan
 from lightlab.data.streams.source import Part
-from lightlab.data.targets import encode_target
+from lightlab.data.targets import encode_target, typed_targets
 from lightlab.data_spec import TargetSpec
 from lightlab.errors import CheckpointError, DataError
 from lightlab.registry import PROBLEMS
@@ -47,14 +45,8 @@ class Encoder:
         """Return the targets alone."""
         assert self.target is not None
         row = PROBLEMS.get(self.problem)
-        if rows.targets is not None and _are_numbers(self.target.classes):
-            rows = replace(rows, targets=rows.targets.apply(typed_target))
+        rows = typed_targets(rows, self.target.classes)
         return encode_target(rows, self.target, row.target, row, self.split)
-
-
-def _are_numbers(classes: tuple[str, ...]) -> bool:
-    """Return whether classes were learned from a target of numbers; no classes are."""
-    return not pd.to_numeric(pd.Series(classes, dtype=object), errors="coerce").isna().any()
 
 
 class Stream(IterableDataset[Batch]):

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 from pandas.api.types import is_complex_dtype, is_numeric_dtype
 
-from lightlab.data.files import FileData, check_columns, target_names, typed_target
+from lightlab.data.files import FileData, check_columns, target_names
 from lightlab.data.rows import Rows
 from lightlab.data.tables.read_table import TextForm, locate_row, read_table
 from lightlab.errors import DataError
@@ -113,7 +113,7 @@ class FrameData(FileData):
         has_targets = bool(self.targets) and all(name in table for name in self.targets)
         return Rows(
             table[self.input_columns(table)],
-            table[self.targets].apply(typed_target) if has_targets else None,
+            table[self.targets].where(table[self.targets] != "") if has_targets else None,
             table[self.id_column].to_numpy() if self.id_column else np.arange(len(table)),
             path,
             self.id_column or "id",
