@@ -41,6 +41,7 @@ class InputSpec:
             ``[UNK]``, stand for padding and for all that training has not.
         tokens: what a text is cut into; ``None`` where the input is no text.
         lower: whether a text is put in lower case first.
+        text: the column that texts stand in.
     """
 
     shape: tuple[int, ...]
@@ -57,6 +58,7 @@ class InputSpec:
     vocabulary: tuple[str, ...] = ()
     tokens: Tokens | None = None
     lower: bool = True
+    text: str = ""
 
     def __post_init__(self) -> None:
         if (self.columns or self.categories) and self.kind != "table":

@@ -7,6 +7,7 @@ import torch
 
 from lightlab.data.loader import BatchLoader, BatchPlan, RowOrder, default_workers
 from lightlab.data.rows import Stored
+from lightlab.errors import CheckpointError, DataError
 
 
 class Numbers(Stored):
@@ -71,7 +72,7 @@ def test_order_is_a_function_of_seed_and_epoch():
     [(33, 1, [16, 17]), (39, 1, [16, 23]), (40, 1, [16, 16, 8]), (39, 2, [16, 23]), (1, 1, [1])],
 )
 def test_short_last_batch_joins_the_one_before_it(rows, world_size, sizes):
-    """In training no process is left with one row, unless that is all there is."""
+    """In training no step is left with a few rows, unless that is all there is."""
     batches = list(loaders(rows, 16, world_size, keep_short=False)[0])
     assert [batch.total for batch in batches] == sizes
 
@@ -100,6 +101,25 @@ def test_going_on_in_the_middle_of_an_epoch(stored):
     second.load_state_dict(first.state_dict())
     assert given + [batch.places.tolist() for batch in second] == whole
     assert [batch.places.tolist() for batch in second] == whole
+
+
+@pytest.mark.parametrize(("batch_size", "seed"), [(16, 3), (8, 4)])
+def test_going_on_with_other_batches(batch_size, seed):
+    """In the middle of an epoch other batches, or another order, would lose rows and give others twice."""
+    first, second = loaders(50, 8, 1, seed=3)[0], loaders(50, batch_size, 1, seed=seed)[0]
+    next(iter(first))
+    second.load_state_dict(first.state_dict())
+    with pytest.raises(CheckpointError, match="the batches that it had: (batch_size 8|seed 3). Received: "):
+        next(iter(second))
+
+
+def test_fewer_rows_than_processes():
+    """In training every process has two rows of each step, or one if there are no more; else it is refused."""
+    for rows, batch_size in ((7, 16), (100, 7)):
+        with pytest.raises(DataError, match="Each process has a row of every step"):
+            loaders(rows, batch_size, 8, keep_short=False)
+    parts = [list(loader) for loader in loaders(37, 16, 8, seed=0, keep_short=False)]
+    assert min(len(batch.inputs) for part in parts for batch in part) == 2
 
 
 def test_after_the_last_batch_comes_a_new_epoch():

@@ -99,10 +99,18 @@ def test_by_time(times):
 
 def test_by_time_in_folds():
     """A later fold validates on later rows, and trains on all before them."""
+    when = np.arange(200) // 10
     for fold in range(3):
-        parts = split(100, {"time": "when", "folds": 3, "fold": fold}, when=np.arange(100))
-        assert max(parts["train"]) < min(parts["val"])
-        assert max(parts["val"]) < min(parts["test"])
+        parts = split(200, {"time": "when", "folds": 3, "fold": fold}, when=when)
+        assert max(when[parts["train"]]) < min(when[parts["val"]])
+        assert max(when[parts["val"]]) < min(when[parts["test"]])
+
+
+def test_rows_of_one_time_stay_together():
+    """A cut falls between two times, near the shares."""
+    when = np.repeat(np.arange(10), 10)
+    parts = split(100, {"time": "when"}, when=np.random.default_rng(0).permutation(when))
+    assert [len(part) for part in parts.values()] == [70, 10, 20]
 
 
 def test_by_column():

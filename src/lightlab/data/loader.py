@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from lightlab.batch import Batch
 from lightlab.data.rows import Stored
+from lightlab.errors import CheckpointError, DataError
 
 #: More workers than this on one machine seldom read faster.
 MOST_WORKERS = 8
@@ -61,6 +63,9 @@ class BatchPlan:
         keep_short: whether a last batch of less than half the size stands by itself. In training its rows join the
             batch before it: a step on a few rows is noise, and batch norm can't learn from one.
 
+    Raises:
+        DataError: training with fewer rows in a step than processes.
+
     Attributes:
         start: the batch that the next epoch starts from, where training goes on in the middle of one.
     """
@@ -76,10 +81,19 @@ class BatchPlan:
         self.order = order
         self.rank = rank
         self.world_size = world_size
+        self.batch_size = batch_size
         self.start = 0
         self.bounds = [*range(0, order.rows, batch_size), order.rows]
-        short = len(self.bounds) > 2 and self.bounds[-1] - self.bounds[-2] < batch_size / 2
-        if short and not keep_short:
+        if keep_short:
+            return
+        if order.rows < world_size or batch_size < world_size:
+            raise DataError(
+                f"Each process has a row of every step. Received: {order.rows} rows in batches of {batch_size} for "
+                f"{world_size} processes. Bring more, or set data.batch_size."
+            )
+        # Batch norm can't learn from one row.
+        least = max(batch_size / 2, 2 * world_size)
+        if len(self.bounds) > 2 and self.bounds[-1] - self.bounds[-2] < least:
             del self.bounds[-2]
 
     def __len__(self) -> int:
@@ -120,10 +134,10 @@ class BatchLoader:
     ) -> None:
         self.plan = plan
         self._given = 0
-        self._resumed: dict[str, int] = {}
+        self._resumed: dict[str, Any] = {}
         self.sampler = plan.order  # where Lightning looks for set_epoch, as DataLoader has it
         self.samples = _Samples(inputs, targets)
-        self._loader: DataLoader[Batch] | None = None
+        self._loader: DataLoader[Batch | DataError] | None = None
         if isinstance(inputs, Stored):
             self._loader = DataLoader(
                 self.samples,
@@ -142,34 +156,66 @@ class BatchLoader:
         state, self._resumed = self._resumed, {}
         # The state at the end of an epoch is stored, too, and what follows it is another.
         same = state.get("epoch") == self.sampler.epoch
+        if same:
+            check_resumable(state, self.state_dict())
         self._given = self.plan.start = state["batches"] if same else 0
         for batch in self._loader or map(self.samples.__getitem__, self.plan):
             self._given += 1
-            yield batch
+            yield raised(batch)
 
-    def state_dict(self) -> dict[str, int]:
+    def state_dict(self) -> dict[str, int | None]:
         """Return how many batches of which epoch were given: Lightning keeps it in checkpoints."""
-        return {"batches": self._given, "epoch": self.sampler.epoch}
+        order = self.sampler
+        return {"batches": self._given, "epoch": order.epoch, "batch_size": self.plan.batch_size, "seed": order.seed}
 
-    def load_state_dict(self, state: dict[str, int]) -> None:
+    def load_state_dict(self, state: dict[str, int | None]) -> None:
         """Go on after so many batches of an epoch."""
         self._resumed = state
 
 
-class _Samples(Dataset[Batch]):
+def raised(batch: Batch | DataError) -> Batch:
+    """Return a batch; or raise what a worker process met, which torch would make text of, and of where it was raised.
+
+    Raises:
+        DataError: it is one.
+    """
+    if isinstance(batch, DataError):
+        raise batch
+    return batch
+
+
+class _Samples(Dataset[Batch | DataError]):
     """Makes the batches of a plan."""
 
     def __init__(self, inputs: Tensor | Stored, targets: Tensor | None) -> None:
         self.inputs = inputs
         self.targets = targets
 
-    def __getitem__(self, planned: tuple[Tensor, int]) -> Batch:
+    def __getitem__(self, planned: tuple[Tensor, int]) -> Batch | DataError:
         places, total = planned
         # index_select costs half of what indexing does.
         targets = None if self.targets is None else self.targets.index_select(0, places)
         given = self.inputs
-        inputs = given[places] if isinstance(given, Stored) else given.index_select(0, places)
+        try:
+            inputs = given[places] if isinstance(given, Stored) else given.index_select(0, places)
+        except DataError as error:
+            return error
         return Batch(inputs, targets, places, total)
+
+
+def check_resumable(state: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+    """Refuse to go on in the middle of an epoch whose rows came in other batches, or another order.
+
+    Raises:
+        CheckpointError: something that decides it is another than before.
+    """
+    differ = [name for name in own if name not in ("batches", "epoch") and state.get(name) != own[name]]
+    if state["batches"] and differ:
+        before, now = (", ".join(f"{name} {values.get(name)}" for name in differ) for values in (state, own))
+        raise CheckpointError(
+            f"In the middle of an epoch training goes on with the batches that it had: {before}. Received: {now}. Go "
+            f"on as before, or from a checkpoint of the end of an epoch."
+        )
 
 
 def default_workers(processes: int) -> int:

@@ -201,34 +201,49 @@ def _into_folds(
     rows: Rows, split: Split, folds: int, seed: int, strata: np.ndarray[Any, Any] | None
 ) -> dict[str, Places]:
     """Take the test split away, which is the same for every fold, and cut the rest into folds."""
-    test_share = split.shares[2]
+    shares = (1 - split.shares[2], 0.0, split.shares[2])
     groups = pd.factorize(_column(rows, split.groups))[0] if split.groups else None
-    if split.time:
-        order = np.argsort(_times(rows, split.time, split.form), kind="stable")
-        rest, test = np.split(order, [len(rows) - round(len(rows) * test_share)])
+    times = _times(rows, split.time, split.form) if split.time else None
+    if times is not None:
+        parts = _by_time(times, shares)
     elif split.groups:
-        parts = _by_group(_column(rows, split.groups), (1 - test_share, 0.0, test_share), seed)
-        rest, test = parts["train"], parts["test"]
+        parts = _by_group(_column(rows, split.groups), shares, seed)
     else:
-        counts = _counts(len(rows), (1 - test_share, 0.0, test_share))
-        parts = _at_random(np.arange(len(rows)), counts, seed, strata)
-        rest, test = parts["train"], parts["test"]
-    classes = None if strata is None else pd.factorize(strata)[0][rest]
-    if classes is not None and np.bincount(classes).min(initial=folds) < folds:
-        classes = None  # too few rows for one of each class in each fold
-    shuffled: dict[str, Any] = {"n_splits": folds, "shuffle": True, "random_state": seed}
-    cutter: Any = TimeSeriesSplit(folds) if split.time else KFold(**shuffled)
-    if groups is not None:
-        cutter = GroupKFold(**shuffled) if classes is None else StratifiedGroupKFold(**shuffled)
-    elif classes is not None and not split.time:
-        cutter = StratifiedKFold(**shuffled)
+        parts = _at_random(np.arange(len(rows)), _counts(len(rows), shares), seed, strata)
+    rest = parts["train"]
     try:
-        cuts = list(cutter.split(rest, classes, None if groups is None else groups[rest]))
+        if times is not None:
+            cuts = _folds_in_time(times[rest], folds)
+        else:
+            of_rest = (None if values is None else values[rest] for values in (strata, groups))
+            cuts = _folds_at_random(len(rest), folds, seed, *of_rest)
     except ValueError as cause:
         what = f"{len(np.unique(groups[rest]))} groups" if groups is not None else f"{len(rest)} rows"
         raise DataError(f"data.split.folds cuts rows or groups. {what} can't be cut into {folds}: {cause}") from cause
     train, val = cuts[split.fold]
-    return {"train": rest[train], "val": rest[val], "test": test}
+    return {"train": rest[train], "val": rest[val], "test": parts["test"]}
+
+
+def _folds_in_time(times: np.ndarray[Any, Any], folds: int) -> list[tuple[Places, Places]]:
+    """Return for each fold the rows before it, and its own; rows of the same time stay together."""
+    distinct, codes = np.unique(times, return_inverse=True)
+    cuts = TimeSeriesSplit(folds).split(distinct)
+    return [(np.flatnonzero(np.isin(codes, train)), np.flatnonzero(np.isin(codes, val))) for train, val in cuts]
+
+
+def _folds_at_random(
+    rows: int, folds: int, seed: int, strata: np.ndarray[Any, Any] | None, groups: np.ndarray[Any, Any] | None
+) -> list[tuple[Places, Places]]:
+    """Return for each fold the other rows, and its own."""
+    classes = None if strata is None else pd.factorize(strata)[0]
+    if classes is not None and np.bincount(classes).min(initial=folds) < folds:
+        classes = None  # too few rows for one of each class in each fold
+    shuffled: dict[str, Any] = {"n_splits": folds, "shuffle": True, "random_state": seed}
+    if groups is not None:
+        cutter = GroupKFold(**shuffled) if classes is None else StratifiedGroupKFold(**shuffled)
+    else:
+        cutter = KFold(**shuffled) if classes is None else StratifiedKFold(**shuffled)
+    return list(cutter.split(np.arange(rows), classes, groups))
 
 
 def _column(rows: Rows, name: str) -> pd.Series[Any]:

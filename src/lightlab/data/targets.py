@@ -48,6 +48,8 @@ def infer_problem(targets: pd.DataFrame) -> tuple[str, str]:
 
 def typed_target(column: pd.Series[Any]) -> pd.Series[Any]:
     """Return a target column as numbers or booleans where it holds nothing else; else as text, missing where empty."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return column  # names, whatever they look like
     if not is_numeric(column):
         return column.where(column != "")
     values = read_numbers(column).values
@@ -55,6 +57,15 @@ def typed_target(column: pd.Series[Any]) -> pd.Series[Any]:
         return column.where(column != "") if np.isnan(values).any() else pd.Series(values == 1, index=column.index)
     # Larger whole numbers are not all different as floats.
     return column if np.nanmax(np.abs(values)) > 2**53 else pd.Series(values, index=column.index)
+
+
+def named_classes(names: list[Any]) -> pd.Categorical[Any]:
+    """Return classes that are names, whatever they look like; of whole numbers 2 comes before 10."""
+    distinct = set(names)
+    whole = all(name.isdecimal() for name in distinct)
+    return pd.Categorical(
+        names, categories=sorted(distinct, key=lambda name: (int(name), name) if whole else (0, name))
+    )
 
 
 def typed_targets(rows: Rows, classes: tuple[str, ...] = ()) -> Rows:

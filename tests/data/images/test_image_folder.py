@@ -463,3 +463,12 @@ def test_from_files_to_predictions(capsys):
     capsys.readouterr()
     assert main(["predict", "--config", "c.yaml", "--data.predict_path", "new"]) == 2
     assert "new/broken.png (an empty file)" in capsys.readouterr().err
+
+
+def test_folders_are_names():
+    """A class is called what its folder is called, whatever it looks like."""
+    for name in ("true", "1", "+1", "01", "null", "10", "2"):
+        Path("odd", name).mkdir(parents=True)
+        for number in range(8):
+            Image.new("L", (4, 4), 10 * number + len(name)).save(f"odd/{name}/{number}.png")
+    assert ImageFolderData("odd").connect(None).target.classes == ("+1", "01", "1", "10", "2", "null", "true")

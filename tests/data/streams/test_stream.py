@@ -174,9 +174,9 @@ def test_workers_make_the_same_batches(table):
 def test_other_processes_in_the_middle_of_an_epoch(table):
     """An epoch that others began can't be gone on with; one that they ended can."""
     loader = stream().train_dataloader()
-    state = {"batches": 3, "epoch": 0, "ranks": 2, "workers": 0}
+    state = {**loader.state_dict(), "batches": 3, "processes": 2}
     loader.load_state_dict(state)
-    with pytest.raises(CheckpointError, match="as before: 2 and 0. Received: 1 and 0"):
+    with pytest.raises(CheckpointError, match="the batches that it had: processes 2. Received: processes 1"):
         places(loader)
     loader.load_state_dict(state)
     loader.sampler.set_epoch(1)

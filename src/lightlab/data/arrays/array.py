@@ -16,6 +16,7 @@ from lightlab.data.base import say
 from lightlab.data.files import FileData
 from lightlab.data.rows import Rows, Stored
 from lightlab.data.tables.columns import check_precision
+from lightlab.data.targets import named_classes
 from lightlab.data_spec import InputSpec
 from lightlab.errors import ConfigError, DataError, did_you_mean, sentences
 
@@ -261,6 +262,8 @@ class ArrayData(FileData):
                 f"Targets are of shape (rows,) or (rows, outputs). Received: {self.targets!r} of {path}, of shape "
                 f"{values.shape}."
             )
+        if values.dtype.kind == "U":
+            return table.apply(lambda column: pd.Series(named_classes(column.tolist())))
         return table.where(table != "")
 
 
@@ -308,7 +311,11 @@ def _read_values(array: Any, name: str, path: str, rows: int) -> np.ndarray[Any,
             f"{rows} rows, and {name!r} of shape {values.shape}."
         )
     if values.dtype.kind == "S":
-        values = np.char.decode(values, "utf-8", "replace")
+        try:
+            values = np.char.decode(values, "utf-8")
+        except UnicodeDecodeError as cause:
+            raise DataError(f"Text is in UTF-8. Received in {name!r} of {path}: {cause}.") from cause
+    values = values.astype(values.dtype.newbyteorder("="))
     is_text = values.dtype.kind == "U" or pd.api.types.infer_dtype(values.ravel()) == "string"
     if not is_text and values.dtype.kind not in "biuf":
         raise DataError(f"Targets are numbers or text. Received: {name!r} of {path}, of type {values.dtype}.")

@@ -11,6 +11,7 @@ import pandas as pd
 
 from lightlab.data.splits import SPELLINGS, SPLITS
 from lightlab.data.tables.read_table import find_file
+from lightlab.data.targets import named_classes
 from lightlab.errors import DataError
 
 #: By these endings a folder's images are told from its other files.
@@ -68,7 +69,7 @@ def find_images(path: str, with_classes: bool) -> Found:
     file = find_file(path, "Images are read from a folder, or from a table that names them")
     if with_classes:
         raise DataError(f"Images to train on lie in folders, or are named by a table. Received: the image {path}.")
-    return Found([path], pd.DataFrame({"path": [file.name]}))
+    return Found([path], pd.DataFrame({"path": [_shown(file.name)]}))
 
 
 def _find_in_folder(path: str, with_classes: bool) -> Found:
@@ -95,9 +96,15 @@ def _find_in_folder(path: str, with_classes: bool) -> Found:
         )
         if which
     ]
-    columns = pd.DataFrame({"path": kept, **({"class": classes} if with_classes else {})})
-    targets = columns[["class"]] if with_classes else None
+    known = {"path": kept, **({"class": classes} if with_classes else {})}
+    columns = pd.DataFrame({name: list(map(_shown, values)) for name, values in known.items()})
+    targets = pd.DataFrame({"class": named_classes(columns["class"].tolist())}) if with_classes else None
     return Found([str(Path(path) / name) for name in kept], columns, targets, said=said)
+
+
+def _shown(name: str) -> str:
+    """Return a name as text, with what is not UTF-8 in it by its bytes."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _ending(name: str) -> str:

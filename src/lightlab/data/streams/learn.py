@@ -10,7 +10,7 @@ import pandas as pd
 
 from lightlab.data.rows import Rows
 from lightlab.data.tables.columns import check_spread, read_numbers
-from lightlab.data.tables.dates import ISO
+from lightlab.data.tables.dates import ISO, part_names
 from lightlab.data.tables.features import (
     MOST_CATEGORIES,
     Measures,
@@ -161,10 +161,11 @@ class TableLearner:
         self.roles.check_any(self.source.source)
         medians = dict(zip(self._numbers, self._medians.compute(), strict=False))
         measures: dict[str, Measures] = {}
+        dates = self._of_parts()
         for name, found in self._numbers.items():
             if name in self.roles.kinds:
                 check_spread(self.source, name, max(abs(found.low), abs(found.high)), found.std)
-            elif name.rsplit(".", 1)[0] not in self.roles.kinds or found.low == found.high:
+            elif dates.get(name) not in self.roles.kinds or found.low == found.high:
                 continue
             middle = medians.get(name, found.mean)
             measures[name] = Measures(found.mean, found.std, found.low, found.high, found.missing, middle)
@@ -172,14 +173,19 @@ class TableLearner:
             name: sorted_categories(self.source, name, self._categories[name])
             for name in self.roles.named("categorical")
         }
-        dates = {name: self._dates[name] for name in self.roles.named("date")}
-        return make_table_spec(measures, categories, dates, normalize, self.options), self.roles
+        forms = {name: self._dates[name] for name in self.roles.named("date")}
+        return make_table_spec(measures, categories, forms, normalize, self.options), self.roles
+
+    def _of_parts(self) -> dict[str, str]:
+        """Return the date that each column is a part of."""
+        return {part: name for name in self._dates for part in part_names(name)}
 
     def _constant(self, name: str) -> str | None:
         if name in self._categories:
             values = self._categories[name]
             return None if len(values) > 1 else repr(next(iter(values))) if any(values) else "empty"
-        parts = [found for part, found in self._numbers.items() if name in (part, part.rsplit(".", 1)[0])]
+        dates = self._of_parts()
+        parts = [found for part, found in self._numbers.items() if name in (part, dates.get(part))]
         if not parts[0].count:
             return "empty"
         varies = any(found.missing or found.low < found.high for found in parts)

@@ -12,12 +12,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from lightlab.batch import Batch
+from lightlab.data.loader import check_resumable, raised
 from lightlab.data.rows import Places, Rows
 from lightlab.data.streams.plan import StreamPlan
 from lightlab.data.streams.source import Part
 from lightlab.data.targets import encode_target, typed_targets
 from lightlab.data_spec import TargetSpec
-from lightlab.errors import CheckpointError, DataError
+from lightlab.errors import DataError
 from lightlab.registry import PROBLEMS
 
 
@@ -144,7 +145,7 @@ class StreamLoader:
         self.workers = workers
         self.pin_memory = pin_memory
         self._given = 0
-        self._resumed: dict[str, int] | None = None
+        self._resumed: dict[str, Any] | None = None
 
     def __len__(self) -> int:
         return len(self.stream.plan)
@@ -154,8 +155,8 @@ class StreamLoader:
         state, self._resumed = self._resumed, None
         # At the end of an epoch its state is stored, too, and what follows is another.
         same = state is not None and state["epoch"] == self.stream.plan.epoch
-        if state and same:
-            self._check_shared(state)
+        if state and same and state["batches"] < len(self):
+            check_resumable(state, self.state_dict())
         self._given = state["batches"] if state and same else 0
         self.stream.given = self._given
         if self._given >= len(self):
@@ -164,28 +165,22 @@ class StreamLoader:
             self._given += 1
             yield raised(batch)
 
-    def state_dict(self) -> dict[str, int]:
-        """Return how many batches of which epoch were given, and among how many processes."""
+    def state_dict(self) -> dict[str, int | None]:
+        """Return how many batches of which epoch were given, and what decides which rows they hold."""
         plan = self.stream.plan
-        return {"batches": self._given, "epoch": plan.epoch, "ranks": plan.world_size, "workers": self.workers}
+        return {
+            "batches": self._given,
+            "epoch": plan.epoch,
+            "batch_size": plan.batch_size,
+            "seed": plan.seed,
+            "block": plan.block,
+            "processes": plan.world_size,
+            "num_workers": self.workers,
+        }
 
-    def load_state_dict(self, state: dict[str, int]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on after so many batches of an epoch."""
         self._resumed = state
-
-    def _check_shared(self, state: dict[str, int]) -> None:
-        """Refuse to go on in the middle of an epoch whose rows were shared out otherwise.
-
-        Raises:
-            CheckpointError: among other processes or workers.
-        """
-        own = self.state_dict()
-        if 0 < state["batches"] < len(self) and any(state[name] != own[name] for name in ("ranks", "workers")):
-            raise CheckpointError(
-                f"In the middle of an epoch a stream goes on among as many processes and workers as before: "
-                f"{state['ranks']} and {state['workers']}. Received: {own['ranks']} and {own['workers']}. Set "
-                f"trainer.devices and data.num_workers, or go on from a checkpoint of the end of an epoch."
-            )
 
 
 def make_loader(stream: IterableDataset[Any], workers: int, pin_memory: bool) -> DataLoader[Any]:
@@ -206,17 +201,6 @@ class _Carrier(IterableDataset[Any]):
             yield from self.stream
         except DataError as error:
             yield error
-
-
-def raised(batch: Batch | DataError) -> Batch:
-    """Return a batch.
-
-    Raises:
-        DataError: it is one.
-    """
-    if isinstance(batch, DataError):
-        raise batch
-    return batch
 
 
 def _share_memory(worker: int) -> None:

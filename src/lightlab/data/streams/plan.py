@@ -83,6 +83,7 @@ class StreamPlan:
         self.rows = int(self.sizes.sum())
         #: Where each segment's rows begin in the split.
         self.starts = np.cumsum(self.sizes) - self.sizes
+        self.batch_size = batch_size
         self.seed = seed
         self.rank = rank
         self.world_size = world_size

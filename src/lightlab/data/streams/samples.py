@@ -15,9 +15,10 @@ from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from lightlab.batch import Batch
+from lightlab.data.loader import raised
 from lightlab.data.rows import Rows
-from lightlab.data.streams.loader import Encoder, make_loader, raised
-from lightlab.errors import DataError, TargetError
+from lightlab.data.streams.loader import Encoder, make_loader
+from lightlab.errors import DataError, LightlabError, TargetError
 
 #: A sample and its number in its pass.
 Numbered = tuple[int, Any]
@@ -49,12 +50,20 @@ class Samples:
         Args:
             number: of the pass, from 0 on; the function is given it, if it has a parameter ``epoch``.
         """
-        made = self.maker
-        if callable(made):
-            known = {"epoch": number, "split": self.split}
-            parameters = inspect.signature(made).parameters
-            made = made(**{name: value for name, value in known.items() if name in parameters}, **self.arguments)
-        return iter(made)
+        count = 0
+        try:
+            made = self.maker
+            if callable(made):
+                known = {"epoch": number, "split": self.split}
+                parameters = inspect.signature(made).parameters
+                made = made(**{name: value for name, value in known.items() if name in parameters} | self.arguments)
+            for sample in made:
+                yield sample
+                count += 1
+        except LightlabError:
+            raise
+        except Exception as cause:  # whatever a function of one's own makes of it
+            raise DataError(f"{self.name} raised {type(cause).__name__} at sample {count}: {cause}") from cause
 
     def rows(self, numbered: list[Numbered]) -> Rows:
         """Return samples as rows.
@@ -86,21 +95,21 @@ class Samples:
             )
         given = sample[0] if pair and (self.with_targets or isinstance(sample, tuple)) else sample
         try:
-            values = given if isinstance(given, Tensor) else torch.as_tensor(np.asarray(given))
+            values = given.detach() if isinstance(given, Tensor) else _as_tensor(given)
         except (TypeError, ValueError) as cause:
             raise DataError(
                 f"The input of a sample is an array of numbers. Received from {self.name}, sample {number}: "
                 f"{type(given).__name__}."
             ) from cause
-        if not values.ndim:
+        if not values.numel() or not values.ndim or values.is_complex():
             raise DataError(
-                f"The input of a sample has at least one dimension. Received from {self.name}, sample {number}: "
-                f"{values.item()}."
+                f"The input of a sample is an array of real numbers, and has some. Received from {self.name}, sample "
+                f"{number}: {values.dtype} of shape {tuple(values.shape)}."
             )
         return values.float() if values.dtype in (torch.float64, torch.bool) else values
 
     def _targets(self, numbered: list[Numbered]) -> pd.DataFrame:
-        values = [np.atleast_1d(np.asarray(sample[1])).tolist() for _, sample in numbered]
+        values = [self._target(number, sample[1]) for number, sample in numbered]
         for (number, _), given in zip(numbered, values, strict=True):
             if len(given) != len(self.columns):
                 raise TargetError(
@@ -109,6 +118,28 @@ class Samples:
                 )
         table = pd.DataFrame(values, columns=list(self.columns), index=[number for number, _ in numbered])
         return table.where(table != "")
+
+    def _target(self, number: int, given: Any) -> list[Any]:
+        """Return the values of a target.
+
+        Raises:
+            TargetError: they are no numbers or texts.
+        """
+        try:
+            values = np.atleast_1d(np.asarray(given.detach().cpu() if isinstance(given, Tensor) else given))
+        except (TypeError, ValueError):
+            values = np.array([None])
+        if values.ndim > 1 or values.dtype.kind not in "biufU":
+            raise TargetError(
+                f"The target of a sample is a number or text, or several. Received from {self.name}, sample {number}: "
+                f"{given!r}."
+            )
+        return list(values.tolist())
+
+
+def _as_tensor(given: Any) -> Tensor:
+    values = np.asarray(given)
+    return torch.as_tensor(values.astype(values.dtype.newbyteorder("="), order="C"))
 
 
 @dataclass
@@ -253,7 +284,6 @@ class SampleLoader:
         self._loader = make_loader(stream, workers, pin_memory)
         self._batches: Iterator[Any] | None = None
         self._given = 0
-        self._passes = 0
 
     def __iter__(self) -> Iterator[Batch]:
         """Give the batches of an epoch."""

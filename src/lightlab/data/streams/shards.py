@@ -74,6 +74,8 @@ class Shard:
             if is_image:
                 images[key] = name, offset, size
             elif extension.lower() == wanted:
+                if key in labels:
+                    raise DataError(f"A sample of a shard has one target. Received two in {file} for {key!r}.")
                 labels[key] = offset, size
             else:
                 self.others += 1

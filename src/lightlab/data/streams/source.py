@@ -36,6 +36,7 @@ def find_files(path: str, endings: tuple[str, ...]) -> list[Path]:
         root = Path(given.anchor or ".")
         pattern = str(given.relative_to(root)) if given.anchor else path
         found = [file for file in root.glob(pattern) if file.is_file()] if any(sign in path for sign in "*?[") else []
+    found = [file for file in found if not file.name.startswith((".", "_"))]  # what systems leave behind
     if not found:
         kinds = " or ".join(endings)
         what = "a folder without any" if given.is_dir() else "nothing is there"

@@ -38,7 +38,7 @@ class TextData(FrameData):
 
     Args:
         path: the file whose rows are split.
-        text: the column of texts.
+        text: the column of texts; by default ``text``, or that which a trained model knows.
         target: the column to predict, or several of them.
         tokens: what a text is cut into: ``words`` (a mark of punctuation is one, too) or ``characters``.
         length: of all texts, in words or characters; by default what 95 of 100 texts of the train split keep to.
@@ -67,7 +67,7 @@ class TextData(FrameData):
     def __init__(
         self,
         path: str | None = None,
-        text: str = "text",
+        text: str | None = None,
         target: str | list[str] | None = None,
         tokens: Tokens = "words",
         length: int | None = None,
@@ -77,12 +77,15 @@ class TextData(FrameData):
         **options: Any,
     ) -> None:
         super().__init__(path, target, **options)
-        if text in [*self.targets, self.id_column]:
-            raise ConfigError.at(("data", "text"), f"A column has one role. Received: {text!r} for another, too.")
+        self.text_column = text or "text"
+        if self.text_column in [*self.targets, self.id_column]:
+            raise ConfigError.at(
+                ("data", "text"), f"A column has one role. Received: {self.text_column!r} for another, too."
+            )
         for name, value in (("length", length), ("vocabulary_size", vocabulary_size), ("min_count", min_count)):
             if value is not None and value < 1:
                 raise ConfigError.at(("data", name), f"{name} is 1 or more. Received: {value}.")
-        self.text_column = text
+        self._column_given = text is not None
         self.tokens: Tokens = tokens
         self.length = length
         self.vocabulary_size = vocabulary_size
@@ -96,6 +99,11 @@ class TextData(FrameData):
     def input_columns(self, table: pd.DataFrame) -> list[str]:
         """Return the column of texts."""
         return [self.text_column]
+
+    def adapt(self, spec: InputSpec) -> None:
+        """Read the column that a trained model knows, unless another is named."""
+        if spec.text and not self._column_given:
+            self.text_column = spec.text
 
     def learn_input(self, rows: Rows) -> InputSpec:
         """Learn the vocabulary, and how long texts are, and say it.
@@ -116,7 +124,8 @@ class TextData(FrameData):
         if length is None:
             length = max(1, int(np.ceil(np.percentile(texts.lengths, PERCENTILE))))
             say(f"length: {length} {self.tokens}, which {PERCENTILE} of 100 texts of train keep to; see data.length")
-        return InputSpec((length,), (), (), kind="text", vocabulary=vocabulary, tokens=self.tokens, lower=self.lower)
+        known: dict[str, Any] = {"vocabulary": vocabulary, "tokens": self.tokens, "lower": self.lower}
+        return InputSpec((length,), (), (), kind="text", text=self.text_column, **known)
 
     def encode_input(self, rows: Rows, spec: InputSpec) -> Tensor | Stored:
         """Return codes, (rows, length).
