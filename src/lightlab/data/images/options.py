@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 from torch import Tensor
 
 from lightlab.data.arrays.learn import learn_array
@@ -55,6 +56,10 @@ class ImageOptions:
         if len(sides) != 2 or min(sides) < 1:
             raise ConfigError.at(
                 ("data", "size"), f"size is one positive number, or height and width. Received: {size}."
+            )
+        if sides[0] * sides[1] > (Image.MAX_IMAGE_PIXELS or sides[0] * sides[1]):
+            raise ConfigError.at(
+                ("data", "size"), f"size is at most {Image.MAX_IMAGE_PIXELS:,} pixels in all. Received: {size}."
             )
         if channels is not None and channels not in CHANNELS:
             raise ConfigError.at(
