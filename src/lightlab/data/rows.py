@@ -110,6 +110,11 @@ class Rows:
         return np.zeros(len(self), dtype=np.uint64) if self.targets is None else _hash_table(self.targets)
 
 
+def shorten(text: str, most: int = 40) -> str:
+    """Return a value as it is shown in a message."""
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
 def digest(*fingerprints: Fingerprints) -> str:
     """Return the SHA-256 of rows, in hexadecimal, from the fingerprints of all that they have, in order."""
     return hashlib.sha256(np.stack(fingerprints).astype("<u8").tobytes()).hexdigest()

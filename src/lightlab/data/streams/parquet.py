@@ -24,7 +24,6 @@ from lightlab.data.tables.features import Embeddings, TableOptions, check_traine
 from lightlab.data.tables.read_table import INDEX, PARQUET
 from lightlab.data_spec import InputSpec
 from lightlab.errors import DataError
-from lightlab.specs import check_parameters
 
 #: Rows that are decoded at once.
 CHUNK_ROWS = 8_192
@@ -168,16 +167,9 @@ class ParquetStream(StreamData):
         super().__init__(path, **options)
         self.targets = target_names(target)
         self.id_column = id_column
-        roles = {
-            "numeric": numeric or [],
-            "categorical": categorical or [],
-            "dates": dates or {},
-            "ignore": ignore or [],
-            "missing_numbers": missing_numbers,
-            "missing_categories": missing_categories,
-            "embeddings": embeddings,
-        }
-        self.roles = TableOptions(**check_parameters(TableOptions, roles, ("data",), name="ParquetStream"))
+        columns = {"numeric": numeric, "categorical": categorical, "dates": dates, "ignore": ignore}
+        missing = {"missing_numbers": missing_numbers, "missing_categories": missing_categories}
+        self.roles = TableOptions.parse("ParquetStream", **columns, **missing, embeddings=embeddings)
         self.roles.check_others(self.targets, id_column)
 
     def open(self, path: str, split: str, spec: InputSpec | None) -> Source:
@@ -193,8 +185,7 @@ class ParquetStream(StreamData):
         header = pd.DataFrame(columns=list(source.columns))
         # Rows to predict need no more than what the model was trained on, and what they are called.
         check_columns(header, path, [*([] if split == "predict" else named), *asked, *filter(None, [self.id_column])])
-        left_out = {*self.targets, *roles.ignore, self.id_column, *self.split.columns} - {*roles.dates}
-        source.inputs = [name for name in source.columns if name not in left_out]
+        source.inputs = roles.inputs(source.columns, [*self.targets, self.id_column, *self.split.columns])
         source.targets = self.targets
         source.has_targets = bool(self.targets) and all(name in source.columns for name in self.targets)
         if spec:

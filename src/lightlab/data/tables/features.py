@@ -15,7 +15,7 @@ from pydantic import Field
 from torch import Tensor
 
 from lightlab.data.arrays.learn import statistics
-from lightlab.data.rows import Rows
+from lightlab.data.rows import Rows, shorten
 from lightlab.data.tables.columns import (
     BOOLEANS,
     check_not_misread,
@@ -28,6 +28,7 @@ from lightlab.data.tables.columns import (
 from lightlab.data.tables.dates import ISO, check_form, date_parts, looks_like_dates, part_names, read_dates
 from lightlab.data_spec import InputSpec, Normalize
 from lightlab.errors import ConfigError, DataError, did_you_mean, sentences
+from lightlab.specs import check_parameters
 
 #: A text column with more different values than this is no category.
 MOST_CATEGORIES = 1000
@@ -76,6 +77,21 @@ class TableOptions:
                     raise ConfigError.at(
                         ("data", role), f"A column has one role. Received {min(twice)!r} under {role} and {other}."
                     )
+
+    @classmethod
+    def parse(cls, source: str, **given: Any) -> TableOptions:
+        """Check what a config gives a source; for ``None`` there are defaults.
+
+        Raises:
+            ConfigError: with every fault.
+        """
+        options = {name: value for name, value in given.items() if value is not None}
+        return cls(**check_parameters(cls, options, ("data",), name=source))
+
+    def inputs(self, columns: Iterable[str], others: Iterable[str | None]) -> list[str]:
+        """Return the columns that are inputs: those that are named for nothing else, or as dates, too."""
+        left_out = {*others, *self.ignore} - {*self.dates}
+        return [name for name in columns if name not in left_out]
 
     def check_others(self, targets: list[str], id_column: str | None) -> None:
         """Refuse a target, or a column of ids, that is named for something else, too.
@@ -326,7 +342,7 @@ def encode_table(
         unknown = codes < 0
         if unknown.any() and name not in said:
             said.add(name)
-            shown = ", ".join(map(repr, texts[unknown].unique()[:3]))
+            shown = ", ".join(repr(shorten(text)) for text in texts[unknown].unique()[:3])
             _say(
                 f"unknown: {int(unknown.sum())} of {len(rows)} rows of {rows.source} have in {name} what training has "
                 f"not: {shown}"

@@ -12,7 +12,6 @@ from lightlab.data.rows import Rows, Stored
 from lightlab.data.tables.features import Embeddings, TableOptions, describe_fill, encode_table, learn_table
 from lightlab.data.tables.frames import FrameData, check_values
 from lightlab.data_spec import InputSpec
-from lightlab.specs import check_parameters
 
 
 class TableData(FrameData):
@@ -74,16 +73,9 @@ class TableData(FrameData):
         **options: Any,
     ) -> None:
         super().__init__(path, target, id_column, separator, decimal, encoding, **options)
-        roles = {
-            "numeric": numeric or [],
-            "categorical": categorical or [],
-            "dates": dates or {},
-            "ignore": ignore or [],
-            "missing_numbers": missing_numbers,
-            "missing_categories": missing_categories,
-            "embeddings": embeddings,
-        }
-        self.roles = TableOptions(**check_parameters(TableOptions, roles, ("data",), name="TableData"))
+        columns = {"numeric": numeric, "categorical": categorical, "dates": dates, "ignore": ignore}
+        missing = {"missing_numbers": missing_numbers, "missing_categories": missing_categories}
+        self.roles = TableOptions.parse("TableData", **columns, **missing, embeddings=embeddings)
         self.roles.check_others(self.targets, id_column)
         self.text = {*self.roles.categorical, *self.roles.dates, *self.targets, *filter(None, [id_column])}
 
@@ -121,5 +113,4 @@ class TableData(FrameData):
 
     def input_columns(self, table: pd.DataFrame) -> list[str]:
         """Return the columns that are nothing else."""
-        left_out = {*self.targets, *self.roles.ignore, self.id_column, *self.split.columns} - {*self.roles.dates}
-        return [name for name in table.columns if name not in left_out]
+        return self.roles.inputs(table.columns, [*self.targets, self.id_column, *self.split.columns])

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lightlab.data.base import say
-from lightlab.data.rows import Rows, Stored
+from lightlab.data.rows import Rows, Stored, shorten
 from lightlab.data.tables.frames import FrameData
 from lightlab.data.texts.tokens import (
     SPECIAL,
@@ -176,7 +176,7 @@ def _describe(rows: Rows, column: pd.Series[Any], texts: Tokenized, spec: InputS
     unknown, total = int(counts.sum()), len(texts.places)
     if unknown:
         shown = ", ".join(
-            repr(texts.tokens[place]) for place in np.argsort(-counts, kind="stable")[:3] if counts[place]
+            repr(shorten(texts.tokens[place])) for place in np.argsort(-counts, kind="stable")[:3] if counts[place]
         )
         lines.append(
             f"unknown: {unknown} of {total} {spec.tokens} ({unknown / total:.1%}) of {rows.source} are not in the "
