@@ -214,3 +214,21 @@ def test_errors(arguments, message, capsys):
     assert message in error
     assert "Traceback" not in error
     assert not list(Path().glob("*.yaml"))
+
+
+def test_a_table_of_images():
+    """A table that names image files is one of images; its target may be a number."""
+    generator = np.random.default_rng(0)
+    rows = []
+    Path("photos").mkdir()
+    for number in range(30):
+        light = int(generator.integers(0, 200))
+        Image.fromarray(np.full((12, 12 + number % 2, 3), light, dtype=np.uint8)).save(f"photos/{number}.png")
+        rows.append((f"photos/{number}.png", light + 0.5))
+    pd.DataFrame(rows, columns=["file", "light"]).to_csv("a.csv", index=False)
+    assert main(["init", "a.csv", "--target", "light"]) == 0
+    config = yaml.safe_load(Path("a.yaml").read_text())
+    assert config["data"]["class_path"] == "ImageFolderData"
+    assert config["data"]["init_args"]["image_column"] == "file"
+    assert config["model"]["problem"] == "regression"
+    assert main(["fit", "--config", "a.yaml", "--trainer.max_epochs", "1", "--trainer.accelerator", "cpu"]) == 0

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from lightlab.data.images.files import ENDINGS
 from lightlab.data.rows import Rows
 from lightlab.data.tables.columns import ID_NAME, MISSING, is_numeric, misread, names_rows, read_numbers
 from lightlab.data.tables.dates import looks_like_dates
@@ -86,6 +88,15 @@ def find_fault(rows: Rows, name: str) -> str:
             return f"mostly numbers, but {int(text.sum())} are text, as {column.iloc[int(text.argmax())]!r}"
         return str(error)
     return ""
+
+
+def find_image_column(table: pd.DataFrame, folder: Path) -> str | None:
+    """Return the column that names image files, relative to a folder, of which the first is there."""
+    for name in map(str, table):
+        texts = table[name][table[name] != ""]
+        if len(texts) and texts.str.lower().str.endswith(tuple(ENDINGS)).all() and (folder / texts.iloc[0]).is_file():
+            return name
+    return None
 
 
 def find_date_forms(column: pd.Series[Any]) -> list[str]:

@@ -21,7 +21,7 @@ from lightlab.data.arrays.array import ArrayData
 from lightlab.data.arrays.read_array import HDF5, NUMPY, ZIPPED, ArrayPlace, find_arrays
 from lightlab.data.base import Data
 from lightlab.data.files import check_columns
-from lightlab.data.images.files import ENDINGS, find_images
+from lightlab.data.images.files import ENDINGS
 from lightlab.data.images.image_folder import ImageFolderData
 from lightlab.data.images.stored import Images
 from lightlab.data.propose.columns import (
@@ -29,6 +29,7 @@ from lightlab.data.propose.columns import (
     find_date_forms,
     find_fault,
     find_form,
+    find_image_column,
     find_prose,
     guess_target,
     is_identifier,
@@ -151,7 +152,13 @@ def _choose_for_folder(folder: Path) -> Callable[[str, list[str]], Proposal]:
 def _table(path: str, targets: list[str]) -> Proposal:
     form, options, reasons = find_form(path)
     table = read_table(path, form)
-    return _propose_table(path, targets, table, Proposal(TableData, {"path": path, **options}, reasons))
+    options = {"path": path, **options}
+    if pictures := find_image_column(table, Path(path).parent):
+        proposal = Proposal(ImageFolderData, options, reasons)
+        proposal.add("image_column", pictures, "the column with the paths of the images")
+        _add_target(proposal, path, table.drop(columns=pictures), targets)
+        return _fit_images(proposal)
+    return _propose_table(path, targets, table, Proposal(TableData, options, reasons))
 
 
 def _parquet(path: str, targets: list[str]) -> Proposal:
@@ -181,13 +188,8 @@ def _size(files: Iterable[Path]) -> int:
 
 def _propose_table(path: str, targets: list[str], table: pd.DataFrame, proposal: Proposal) -> Proposal:
     """Decide what the columns of a table are for."""
-    check_columns(table, path, targets)
-    if not targets:
-        name, why = guess_target(table)
-        targets = [name]
-        proposal.guessed = f"target {name!r} was guessed: {why}"
+    targets = _add_target(proposal, path, table, targets)
     inputs = table[[name for name in table if name not in targets]]
-    proposal.add("target", targets[0] if len(targets) == 1 else targets, "what to predict")
     if proposal.source is TableData and (prose := find_prose(inputs)):
         proposal.source = TextData
         proposal.add("text", prose, "the column of texts; other columns are not used")
@@ -205,6 +207,17 @@ def _propose_table(path: str, targets: list[str], table: pd.DataFrame, proposal:
         )
         proposal.add("missing_categories", "category", "a missing category is a category of its own; or error")
     return proposal
+
+
+def _add_target(proposal: Proposal, path: str, table: pd.DataFrame, targets: list[str]) -> list[str]:
+    """Set the target, and return its columns; it is guessed where none is given."""
+    check_columns(table, path, targets)
+    if not targets:
+        name, why = guess_target(table)
+        targets = [name]
+        proposal.guessed = f"target {name!r} was guessed: {why}"
+    proposal.add("target", targets[0] if len(targets) == 1 else targets, "what to predict")
+    return targets
 
 
 def _add_roles(proposal: Proposal, rows: Rows) -> None:
@@ -228,19 +241,23 @@ def _add_roles(proposal: Proposal, rows: Rows) -> None:
 def _images(path: str, targets: list[str]) -> Proposal:
     if targets:
         raise DataError(f"--target names a column. In {path}, a folder of images, the folders are the classes.")
-    found = find_images(path, with_classes=True)
-    proposal = Proposal(ImageFolderData, {"path": path}, {"path": "a folder for each class"})
+    return _fit_images(Proposal(ImageFolderData, {"path": path}, {"path": "a folder for each class"}))
+
+
+def _fit_images(proposal: Proposal) -> Proposal:
+    """Decide on the size of images, and on those that can't be read."""
+    looked = {**proposal.options, "size": SIDES[0], "unreadable": "skip", "memory_limit": 0}
     with redirect_stdout(io.StringIO()):
-        loaded = ImageFolderData(path, size=SIDES[0], unreadable="skip", memory_limit=0).load("fit")
-    seen = pd.concat([rows.inputs.seen for rows in loaded.values() if isinstance(rows.inputs, Images)])
+        loaded = ImageFolderData(**looked).load("fit")
+    images = [rows.inputs for rows in loaded.values() if isinstance(rows.inputs, Images)]
+    seen = pd.concat([each.seen for each in images])
     sizes = seen[["height", "width"]].drop_duplicates()
     height, width = sizes.to_numpy()[0].tolist()
     if len(sizes) > 1 or max(height, width) > SIDES[-1]:
         side = choose_side(seen["height"].tolist(), seen["width"].tolist())
         what = f"{len(sizes)} different sizes" if len(sizes) > 1 else f"{height} × {width} pixels"
         proposal.add("size", side, f"height and width that all images are brought to; they have {what}")
-    if len(seen) < len(found.paths):
-        left = len(found.paths) - len(seen)
+    if left := sum(len(each.reader) for each in images) - len(seen):
         proposal.add("unreadable", "skip", f"{left} images can't be read, and are left out; or error")
     return proposal
 
