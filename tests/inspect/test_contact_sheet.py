@@ -31,7 +31,7 @@ def shades(*values, rows=20, **options):
 def test_each_line_is_a_class():
     """A line has images of its class in every split."""
     drawn = sheet(shades(0.0, 0.5, 1.0), "multiclass")
-    assert drawn.lines == ["0", "0.5", "1"]
+    assert drawn.lines == ["0.0", "0.5", "1.0"]
     assert list(drawn.groups) == ["train", "val", "test"]
     for lines in drawn.groups.values():
         for line, value in zip(lines, (0, 128, 255), strict=True):
