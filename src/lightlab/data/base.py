@@ -57,6 +57,18 @@ class Place:
     on_gpu: bool = False
 
 
+def find_problem(name: str) -> Problem:
+    """Return the row of a problem type.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    try:
+        return PROBLEMS.get(name)
+    except RegistryError as error:
+        raise ConfigError.at(("model", "problem"), str(error)) from error
+
+
 class Data(LightningDataModule):
     """The base of all sources. A subclass says where rows come from (`load`), and has a docstring for its options.
 
@@ -185,7 +197,7 @@ class Data(LightningDataModule):
             known = split != "predict" and rows.targets is not None
             targets = encode_target(rows, spec.target, row.target, row, split) if known else None
             encoded[split] = self.encode_input(rows, spec.input), targets
-        self._augment = Augment(self.augment_config, spec.input, ("data", "augment")) if self.augment_config else None
+        self._augment = self.make_augment(spec.input)
         prints = {split: rows.fingerprints() for split, rows in self.rows.items()}
         self._digests = {
             split: {"rows": len(rows), "sha256": digest(prints[split], rows.target_fingerprints())}
@@ -233,10 +245,7 @@ class Data(LightningDataModule):
         train = typed_targets(self.rows["train"])
         if train.targets is None:
             raise TargetError(f"Training needs the target. {train.source} is without it: set data.target.")
-        try:
-            row: Problem = PROBLEMS.get(problem)
-        except RegistryError as error:
-            raise ConfigError.at(("model", "problem"), str(error)) from error
+        row = find_problem(problem)
         if self.balanced and row.target != "class":
             raise ConfigError.at(
                 ("data", "balanced"), f"balanced draws classes equally often. Problem {problem} has none."
@@ -251,8 +260,20 @@ class Data(LightningDataModule):
             *(find_leaks(self.rows["train"]) if spec.input.kind == "table" else []),
             *([] if self.balanced else find_imbalance(spec.target.classes, spec.target.counts)),
         ]
+        self.say_findings()
+
+    def say_findings(self) -> None:
+        """Say what may spoil the training."""
         for finding in self.findings:
             say(f"warning: {finding}")
+
+    def make_augment(self, spec: InputSpec) -> Augment | None:
+        """Return what augments training batches of such inputs, if anything does.
+
+        Raises:
+            ConfigError: an augmentation that does not fit them.
+        """
+        return Augment(self.augment_config, spec, ("data", "augment")) if self.augment_config else None
 
     @property
     def counts(self) -> dict[str, int | None]:

@@ -14,7 +14,7 @@ from lightlab.data.tables.read_table import find_file
 from lightlab.data.targets import named_classes
 from lightlab.errors import DataError
 
-#: By these endings a folder's images are told from its other files.
+#: By these endings a folder's images are told from its other files; split from one text, to be read at a glance.
 ENDINGS = frozenset(
     ".png .apng .jpg .jpeg .jpe .jfif .gif .bmp .dib .tif .tiff .webp .pbm .pgm .ppm .pnm".split()  # noqa: SIM905
 )

@@ -12,7 +12,6 @@ import numpy as np
 from torch import Tensor
 
 from lightlab.data.arrays.learn import check_array
-from lightlab.data.augment import Augment
 from lightlab.data.base import Data, say
 from lightlab.data.findings import find_imbalance
 from lightlab.data.rows import Rows
@@ -129,8 +128,7 @@ class IterableData(Data):
             return self.spec
         self._learned = spec is None
         self.spec = spec or self._learn_first(problem)
-        given = self.augment_config
-        self._augment = Augment(given, self.spec.input, ("data", "augment")) if given else None
+        self._augment = self.make_augment(self.spec.input)
         return self.spec
 
     def _learn_first(self, problem: str | None) -> DataSpec:
@@ -145,8 +143,7 @@ class IterableData(Data):
         finally:
             self.rows = {}
         self.findings = find_imbalance(spec.target.classes, spec.target.counts)
-        for finding in self.findings:
-            say(f"warning: {finding}")
+        self.say_findings()
         return spec
 
     def _first_rows(self) -> Rows:

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from lightlab.data.augment import Augment
-from lightlab.data.base import say
+from lightlab.data.base import find_problem
 from lightlab.data.files import FileData
 from lightlab.data.findings import find_imbalance
 from lightlab.data.loader import default_workers
@@ -23,9 +22,7 @@ from lightlab.data.streams.plan import StreamPlan
 from lightlab.data.streams.source import Part, Source, split_source
 from lightlab.data.targets import check_encoded
 from lightlab.data_spec import DataSpec, InputSpec
-from lightlab.errors import ConfigError, DataError, RegistryError, TargetError
-from lightlab.problems import Problem
-from lightlab.registry import PROBLEMS
+from lightlab.errors import ConfigError, DataError, TargetError
 
 
 class StreamData(FileData):
@@ -131,8 +128,7 @@ class StreamData(FileData):
         self.spec = spec or self._learn_stream(problem)
         for source in self._sources.values():
             source.narrow(self.spec.input)
-        given = self.augment_config
-        self._augment = Augment(given, self.spec.input, ("data", "augment")) if given else None
+        self._augment = self.make_augment(self.spec.input)
         return self.spec
 
     def _split_sources(self, sources: Mapping[str, Source]) -> dict[str, Part]:
@@ -150,15 +146,10 @@ class StreamData(FileData):
             learner.update(rows)
         if problem is None:
             problem = self._infer({"train": learner.distinct()})
-        try:
-            row: Problem = PROBLEMS.get(problem)
-        except RegistryError as error:
-            raise ConfigError.at(("model", "problem"), str(error)) from error
-        target = learner.learn(row)
+        target = learner.learn(find_problem(problem))
         self.findings = find_imbalance(target.classes, target.counts)
         spec = DataSpec(problem, self.learn_stream(part), target)
-        for finding in self.findings:
-            say(f"warning: {finding}")
+        self.say_findings()
         return spec
 
     @property

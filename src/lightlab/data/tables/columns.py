@@ -1,4 +1,4 @@
-"""What a column holds: numbers, or text. Files are read as text, so that what a value means never hangs on its file."""
+"""What a column holds: numbers, or text."""
 
 from __future__ import annotations
 
