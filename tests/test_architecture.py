@@ -9,12 +9,30 @@ from pathlib import Path
 import pytest
 
 import lightlab
+import lightlab.data
 
 SOURCE = Path(lightlab.__file__).parent
 MODULES = {
     ".".join(("lightlab", *path.relative_to(SOURCE).with_suffix("").parts)).removesuffix(".__init__"): path
     for path in SOURCE.rglob("*.py")
 }
+
+#: What can be listed, described and checked without what training and reading data need.
+LIGHT = (
+    "lightlab.build",
+    "lightlab.data",
+    "lightlab.data.augment",
+    "lightlab.data.splits",
+    "lightlab.data_spec",
+    "lightlab.heads",
+    "lightlab.layers",
+    "lightlab.optim",
+    "lightlab.preprocess",
+    "lightlab.problems",
+    "lightlab.specs",
+    "lightlab.training.options",
+)
+HEAVY = ("lightning", "torchmetrics", "torchvision", "pandas", "sklearn", "scipy", "pyarrow", "tensorboard")
 
 
 @cache
@@ -99,6 +117,24 @@ def test_help_and_version_answer_without_torch(option):
     assert "lightlab" in result.stdout
 
 
+@pytest.mark.parametrize("module", LIGHT)
+def test_parts_are_imported_without_what_training_and_reading_data_need(module):
+    """Layers, heads, augmentations and options of splits need torch alone."""
+    assert not within(reached(module), *HEAVY)
+
+
+def test_a_process_that_imports_the_parts_has_nothing_heavy():
+    """Nor do other packages bring in what is heavy: one process imports all of these, and has none of it."""
+    code = (
+        "import sys; from importlib import import_module; "
+        "[import_module(module) for module in sys.argv[1].split()]; "
+        "sys.exit(' '.join(set(sys.argv[2].split()) & sys.modules.keys()) or 0)"
+    )
+    call = [sys.executable, "-c", code, " ".join(LIGHT), " ".join(HEAVY)]
+    result = subprocess.run(call, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
 @pytest.mark.parametrize("module", sorted(within(MODULES, "lightlab.layers", "lightlab.heads")))
 def test_layers_and_heads_know_neither_lightning_nor_data_nor_cli(module):
     """A layer or head can be used without a Trainer, and knows nothing of where data comes from."""
@@ -145,10 +181,22 @@ def test_one_place_reads_and_writes_checkpoints(function):
     assert callers == {"lightlab.checkpoint"}
 
 
-def test_public_names_are_sorted_and_importable():
-    """__all__ is the public API, sorted, and every name of it can be had."""
-    assert lightlab.__all__ == sorted(lightlab.__all__)
-    assert set(lightlab.__all__) == {name for names in lightlab._HOMES.values() for name in names}
-    assert all(getattr(lightlab, name) is not None for name in lightlab.__all__)
+@pytest.mark.parametrize("package", [lightlab, lightlab.data], ids=lambda package: package.__name__)
+def test_public_names_are_sorted_and_importable(package):
+    """__all__ is the public API, sorted, and every name of it can be had, whether it has been imported yet or not."""
+    assert package.__all__ == sorted(package.__all__)
+    late = [name for names in package._HOMES.values() for name in names]
+    assert sorted(late) == sorted(set(package.__all__) - vars(package).keys())
+    assert all(getattr(package, name) is not None for name in package.__all__)
+    assert set(package.__all__) <= set(dir(package))
     with pytest.raises(AttributeError, match="no attribute 'Modell'"):
-        lightlab.Modell  # noqa: B018 - the access is what is tested
+        package.Modell  # noqa: B018 - the access is what is tested
+
+
+def test_names_for_the_type_checker_are_those_that_can_be_had():
+    """What a package imports under TYPE_CHECKING, it gives when it is asked, from the same place."""
+    for package in (lightlab, lightlab.data):
+        tree = ast.parse(Path(package.__file__).read_text(encoding="utf-8"))
+        (block,) = (node for node in tree.body if isinstance(node, ast.If))
+        homes = {node.module: tuple(alias.name for alias in node.names) for node in block.body}
+        assert homes == package._HOMES

@@ -1,6 +1,9 @@
 """Plugins as people have them: installed by pip, or a module where one works; lightlab runs in a process of its own."""
 
 import json
+import os
+import re
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -13,7 +16,9 @@ import pytest
 
 import lightlab
 
-EXAMPLE = Path(__file__).parent.parent / "examples" / "lightlab-counts"
+ROOT = Path(__file__).parent.parent
+EXAMPLE = ROOT / "examples" / "lightlab-counts"
+PAGE = ROOT / "docs" / "plugins.md"
 CALL = "import sys; from lightlab.cli import main; sys.exit(main())"
 CONFIG = """
 data: {class_path: TableData, init_args: {path: visits.csv, target: visits, batch_size: 32}}
@@ -23,6 +28,8 @@ model:
   optimizer: {class_path: AdamW, init_args: {lr: 0.05}}
 trainer: {max_epochs: 12, accelerator: cpu, logger: false}
 """
+#: pip as it can be had without a network.
+OFFLINE = ["--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check", "--quiet"]
 
 
 def run(python, *arguments, folder, code=0):
@@ -47,17 +54,26 @@ def environment(tmp_path_factory):
         lines = [f"import site; site.addsitedir({path!r})" for path in sorted(here)]
         (own / "outer.pth").write_text("\n".join(lines) + "\n")
         python = Path(sysconfig.get_path("scripts", "venv", vars=paths)) / Path(sys.executable).name
-        options = ["--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check", "--quiet"]
-        run(python, "-m", "pip", "install", *options, *packages, folder=folder)
+        if packages:
+            run(python, "-m", "pip", "install", *OFFLINE, *packages, folder=folder)
         return python
 
     return make
 
 
 @pytest.fixture(scope="module")
-def python(environment):
-    """Return the Python of an environment with the example."""
-    return environment(EXAMPLE)
+def wheel(tmp_path_factory):
+    """Return the example, built."""
+    folder = tmp_path_factory.mktemp("wheel")
+    run(sys.executable, "-m", "pip", "wheel", *OFFLINE, "--wheel-dir", folder, EXAMPLE, folder=folder)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def python(environment, wheel):
+    """Return the Python of an environment with the example, installed from its wheel."""
+    return environment(wheel)
 
 
 @pytest.fixture
@@ -82,14 +98,15 @@ def package(folder, name, source):
 
 
 def test_installed_plugin_is_registered(python, tmp_path):
-    """Layer, activation, problem and head are there under the name of their module; their examples run."""
+    """Its parts are there under the name of their module; their examples run."""
     program = """
 import doctest, json
 import torch
 import lightlab, lightlab_counts
-from lightlab import ACTIVATIONS, HEADS, LAYERS, PROBLEMS, ConfigError, TargetSpec, build_network
+from lightlab import ACTIVATIONS, AUGMENTATIONS, HEADS, LAYERS, PROBLEMS, ConfigError, TargetSpec, build_network
 found = {"home": lightlab.__file__}
 parts = {"feature_gate": [LAYERS], "squareplus": [LAYERS, ACTIVATIONS], "counts": [PROBLEMS, HEADS]}
+parts["random_gain"] = [AUGMENTATIONS]
 found["providers"] = [registry.entry(name).provider for name in parts for registry in parts[name]]
 found["examples"] = list(doctest.testmod(lightlab_counts))[:2]
 layers = ["feature_gate", {"dense": {"units": 3, "activation": {"squareplus": 1}}}]
@@ -105,8 +122,8 @@ print(json.dumps(found))
 """
     found = json.loads(run(python, "-c", program, folder=tmp_path).stdout)
     assert found["home"] == lightlab.__file__
-    assert found["providers"] == ["lightlab_counts"] * 5
-    assert found["examples"] == [0, 5]
+    assert found["providers"] == ["lightlab_counts"] * 6
+    assert found["examples"] == [0, 8]
     assert found["valid"] == [True, True, False, False, False, False]
     assert found["shape"] == [3]
     assert found["weights"] == 5 + 18
@@ -116,6 +133,21 @@ print(json.dumps(found))
         "layers[2].squareplus.b: squareplus's b must be greater than or equal to 0. Received: -1.",
     )
     assert all(fault.startswith(start) for fault, start in zip(found["faults"], expected, strict=True))
+
+
+def test_template_passes_its_own_tests(python, tmp_path):
+    """The tests of the template pass where nothing of it is but the wheel: the contract, a test for each rule."""
+    shutil.copytree(EXAMPLE / "tests", "tests")
+    shutil.copy(EXAMPLE / "pyproject.toml", "pyproject.toml")
+    said = run(python, "-m", "pytest", "-v", "-W", "error::UserWarning:lightlab", folder=tmp_path).stdout
+    for part, rule in (
+        ("feature_gate", "gradient_flows-6"),
+        ("squareplus", "activation_keeps_the_shape-4x6"),
+        ("counts", "stable_at_large_logits"),
+        ("random_gain", "other_inputs_are_refused-images"),
+        ("lightlab_counts", "every_part_has_a_case"),
+    ):
+        assert f"tests/test_contract.py::test_contract[{part}-{rule}] PASSED" in said
 
 
 def test_installed_plugin_trains_and_predicts(python, visits):
@@ -202,3 +234,47 @@ def test_module_that_fails(tmp_path, call, source, cause):
     assert finished.stderr.startswith(rule + cause)
     assert finished.stderr.count("\n") == 1
     assert finished.stdout == ""
+
+
+BLOCKS = re.findall(r"^```(\w+)\n(.+?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+#: The code of the page, by the file that its first line names.
+CODE = [(*block.split("\n", 1),) for language, block in BLOCKS if language in ("python", "yaml", "toml")]
+CODE = [(first.removeprefix("# "), block) for first, block in CODE]
+
+
+@pytest.mark.parametrize(("file", "block"), [pair for pair in CODE if not pair[0].startswith(("my_", "wine"))])
+def test_page_shows_the_template(file, block):
+    """Each block of the page that names a file of the template stands in it, word for word."""
+    assert block in (EXAMPLE / file).read_text(encoding="utf-8")
+
+
+def test_page_leads_to_an_installed_plugin(environment, tmp_path):
+    """What the page has one write and call, in its order, in an environment without the plugin: all of it works."""
+    python = environment()
+    scripts = {"lightlab": f"-c '{CALL}'", "pip": "-m pip", "pytest": "-m pytest"}
+    for name, call in scripts.items():
+        script = python.parent / name
+        script.write_text(f'#!/bin/sh\nexec {python} {call} "$@"\n')
+        script.chmod(0o755)
+    shutil.copytree(EXAMPLE, "work", ignore=shutil.ignore_patterns("__pycache__", ".*"))
+    for file, block in CODE:
+        if not (EXAMPLE / file).exists():
+            Path("work", file).write_text(block)
+    # pip reads this option of the environment the wrong way round.
+    offline = {"PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1", "PIP_NO_BUILD_ISOLATION": "0"}
+    path = f"{python.parent}{os.pathsep}{os.environ['PATH']}"
+    calls = "".join(block for language, block in BLOCKS if language == "bash")
+    finished = subprocess.run(
+        ["sh", "-e", "-c", calls],
+        cwd="work",
+        env={**os.environ, **offline, "PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert {path.parts[2] for path in Path("work").rglob("metrics.json")} == {"wine", "visits"}
+    assert "fit --config visits.yaml" in calls
+    found = run(python, "-c", "import lightlab_counts; print(lightlab_counts.__file__)", folder=tmp_path).stdout
+    assert Path(found.strip()).is_relative_to(python.parent.parent)

@@ -142,13 +142,13 @@ def _run(module: nn.Module, batch: torch.Tensor, spec: LayerSpec, before: str) -
     return outputs
 
 
-def check_last_layer(specs: tuple[LayerSpec, ...], outputs: int, problem: Problem) -> None:
+def check_last_layer(specs: tuple[LayerSpec, ...], outputs: int | None, problem: Problem | None) -> None:
     """Refuse a last layer that does the head's work: Keras' habit of ending in ``dense(C, activation="softmax")``.
 
     Args:
         specs: the layers.
-        outputs: how many the head has.
-        problem: says what the head applies.
+        outputs: how many the head has; ``None`` where only the data says it.
+        problem: says what the head applies; ``None`` where only the data says it.
 
     Raises:
         ConfigError: the last layer is a softmax, or a sigmoid over as many units as the head has.
@@ -162,10 +162,11 @@ def check_last_layer(specs: tuple[LayerSpec, ...], outputs: int, problem: Proble
     if name in {"softmax", "log_softmax", "nn.Softmax", "nn.LogSoftmax"} or (
         name in {"sigmoid", "nn.Sigmoid"} and (units[-1:] if isinstance(units, list) else [units]) == [outputs]
     ):
+        adds = f"problem {problem.name} adds it ({problem.output})" if problem else "the problem adds it"
         raise ConfigError.at(
             key,
-            f"The head is not written: problem {problem.name} adds it ({problem.output}) after the last layer. "
-            f"Received: {name} at the end. Leave this layer out, or give it another activation.",
+            f"The head is not written: {adds} after the last layer. Received: {name} at the end. Leave this layer out, "
+            "or give it another activation.",
         )
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Sequence
+from importlib import import_module
 
 from lightlab import __version__
-from lightlab.commands import data, init
 from lightlab.commands.options import HELP
-from lightlab.commands.verbs import VERBS
+from lightlab.commands.verbs import TRAINER_VERBS, VERBS
 from lightlab.errors import LightlabError, did_you_mean, sentences
 from lightlab.registry import import_plugin, load_plugins
 
@@ -92,22 +92,19 @@ def _run(arguments: list[str], plugins: list[str]) -> int:
             found = next((argument for argument in arguments if argument in VERBS), None)
             near = f"Write 'lightlab {found} {verb} …'." if found else near
         raise LightlabError(sentences(f"The first word after lightlab is a verb. Received: {verb}.", near))
-    # Modules of one's own lie where one works; Python puts only the script's own folder on the path.
-    sys.path.insert(0, "")
-    command = {"data": data, "init": init}.get(verb)
-    if command and HELP & set(arguments):
-        print(command.PARSER.format_help(), end="")
+    module = import_module(f"lightlab.commands.{'training' if verb in TRAINER_VERBS else verb}")
+    if HELP & set(arguments):
+        print(module.PARSER.format_help() if hasattr(module, "PARSER") else module.help_text(verb), end="")
         return 0
+    if plugins:
+        sys.path.append("")  # modules of one's own lie where one works, and never hide those that are installed
     for plugin in plugins:
         import_plugin(plugin)
     load_plugins()
-    if command:
-        command.run(arguments[1:])
+    if verb in TRAINER_VERBS:
+        module.run(verb, arguments[1:])
         return 0
-    from lightlab.commands import trainer
-
-    trainer.run(verb, arguments[1:])
-    return 0
+    return module.run(arguments[1:]) or 0
 
 
 def entry_point() -> None:

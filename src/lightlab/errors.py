@@ -63,13 +63,15 @@ class Fault:
     Attributes:
         key: where it stands.
         message: the rule, what was received, and the nearest right thing.
+        place: the file and line that it comes from, or the command line; empty where that is not known.
     """
 
     key: Key
     message: str
+    place: str = ""
 
     def __str__(self) -> str:
-        return f"{format_key(self.key)}: {self.message}" if self.key else self.message
+        return ": ".join(part for part in (self.place, format_key(self.key), self.message) if part)
 
 
 class ConfigError(LightlabError):

@@ -15,27 +15,15 @@ from lightlab.batch import Batch
 from lightlab.build import build_layers, check_last_layer
 from lightlab.checkpoint import read_checkpoint
 from lightlab.data_spec import DataSpec
-from lightlab.errors import (
-    CheckpointError,
-    ConfigError,
-    DataError,
-    Fault,
-    Key,
-    RegistryError,
-    RunError,
-    ShapeError,
-    collect,
-)
+from lightlab.errors import CheckpointError, ConfigError, DataError, RunError, ShapeError
 from lightlab.heads.base import Head
 from lightlab.layers.base import penalty
 from lightlab.metrics import EpochMetrics
-from lightlab.optim import Interval, parse_optimizer, parse_scheduler
+from lightlab.model_spec import KEY, parse_head, parse_model
+from lightlab.optim import Interval
 from lightlab.preprocess import Preprocess, PreprocessText, make_preprocess
 from lightlab.problems import Problem
 from lightlab.registry import HEADS, PROBLEMS
-from lightlab.specs import check_parameters, parse_layers
-
-KEY: Key = ("model",)
 
 
 class Model(LightningModule):
@@ -91,28 +79,8 @@ class Model(LightningModule):
         self.problem = problem
         self.head_options = head
         self.data_spec: DataSpec | None = None
-        faults: list[Fault] = []
-        with collect(faults):
-            self.layer_specs = parse_layers(layers, (*KEY, "layers"))
-        with collect(faults):
-            self.optimizer_spec = parse_optimizer(optimizer, (*KEY, "optimizer"))
-        with collect(faults):
-            scheduler_key = (*KEY, "lr_scheduler")
-            self.scheduler_spec = None if lr_scheduler is None else parse_scheduler(lr_scheduler, scheduler_key)
-        with collect(faults):
-            if problem is not None:
-                self._check_head(problem)
-        if faults:
-            raise ConfigError(faults)
-
-    def _check_head(self, problem: str) -> dict[str, Any]:
-        """Return the head's arguments, checked."""
-        try:
-            head = HEADS.get(PROBLEMS.get(problem).name)
-        except RegistryError as error:
-            raise ConfigError.at((*KEY, "problem"), str(error)) from error
-        hidden = ("in_features", "target")
-        return check_parameters(head, self.head_options, (*KEY, "head"), name=f"the {problem} head", hidden=hidden)
+        spec = parse_model(layers, problem, head, optimizer, lr_scheduler)
+        self.layer_specs, self.optimizer_spec, self.scheduler_spec = spec.layers, spec.optimizer, spec.scheduler
 
     @property
     def problem_row(self) -> Problem:
@@ -157,7 +125,7 @@ class Model(LightningModule):
             ShapeError: a layer does not fit what arrives at it.
         """
         self.data_spec = spec
-        options = self._check_head(spec.problem)
+        options = parse_head(spec.problem, self.head_options)
         preprocess = make_preprocess(spec.input)
         vocabulary_size = len(spec.input.vocabulary) or None
         network, shape = build_layers(self.layer_specs, preprocess.output_shape, vocabulary_size)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -12,6 +13,8 @@ from torch.optim import lr_scheduler as schedules
 from torch.optim.lr_scheduler import LinearLR, LRScheduler, ReduceLROnPlateau, SequentialLR
 
 from lightlab.errors import ConfigError, Fault, Key, collect, did_you_mean, sentences
+from lightlab.layers.parameters import NonNegative, Positive, PositiveInt, Rate
+from lightlab.signatures import Signature, signature_of
 from lightlab.specs import check_parameters
 
 Interval = Literal["step", "epoch"]
@@ -31,6 +34,22 @@ SCHEDULERS: dict[str, type[LRScheduler]] = {
     and name[0] != "_"
     # These three are made of functions or of other schedulers, which a config can't write.
     and item not in (schedules.LambdaLR, schedules.MultiplicativeLR, schedules.ChainedScheduler, SequentialLR)
+}
+#: What torch's constructors ask of numbers, and their annotations don't say.
+RANGES: dict[str, Any] = {
+    "lr": Positive,
+    "weight_decay": NonNegative,
+    "momentum": NonNegative,
+    "betas": tuple[Rate, Rate],
+    "rho": Annotated[float, Field(ge=0, le=1)],
+    "T_max": PositiveInt,
+    "step_size": PositiveInt,
+    "gamma": Positive,
+    "factor": Positive,
+    "patience": Annotated[int, Field(ge=0)],
+    "max_lr": Positive | list[Positive],
+    "pct_start": Annotated[float, Field(ge=0, le=1)],
+    "total_steps": PositiveInt | None,
 }
 #: Schedulers that are meant to be moved on after every step.
 PER_STEP = frozenset({"OneCycleLR", "CyclicLR"})
@@ -137,8 +156,8 @@ def parse_optimizer(config: Any, key: Key) -> OptimizerSpec:
         config = {"class_path": DEFAULT_OPTIMIZER, **config}
     name, arguments = _class_and_arguments(config, key)
     _check_name(name, OPTIMIZERS, "optimizer", "torch.optim", (*key, "class_path"))
-    place = (*key, "init_args")
-    return OptimizerSpec(name, check_parameters(OPTIMIZERS[name], arguments, place, name=name, hidden=("params",)))
+    signature = _ranged(signature_of(OPTIMIZERS[name], {"params"}))
+    return OptimizerSpec(name, check_parameters(signature, arguments, (*key, "init_args"), name=name))
 
 
 def parse_scheduler(config: Any, key: Key) -> SchedulerSpec:
@@ -170,10 +189,14 @@ def parse_scheduler(config: Any, key: Key) -> SchedulerSpec:
 def _scheduler_and_arguments(config: Any, key: Key) -> tuple[str, dict[str, Any]]:
     name, arguments = _class_and_arguments(config, key)
     _check_name(name, SCHEDULERS, "learning-rate scheduler", "torch.optim.lr_scheduler", (*key, "class_path"))
-    place, optional = (*key, "init_args"), FROM_LENGTH.values()
-    return name, check_parameters(
-        SCHEDULERS[name], arguments, place, name=name, hidden=("optimizer",), optional=optional
-    )
+    signature = _ranged(signature_of(SCHEDULERS[name], {"optimizer"}, FROM_LENGTH.values()))
+    return name, check_parameters(signature, arguments, (*key, "init_args"), name=name)
+
+
+@cache
+def _ranged(signature: Signature) -> Signature:
+    """Return a signature of torch's in which numbers have their ranges."""
+    return signature.with_types({name: kind for name, kind in RANGES.items() if signature.get(name)})
 
 
 def _scheduler_options(

@@ -20,6 +20,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import entry_points
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from lightlab.errors import PluginError, RegistryError, did_you_mean, sentences
@@ -138,6 +139,7 @@ PROBLEMS: Registry[Problem] = Registry("problem", home="lightlab.problems")
 AUGMENTATIONS: Registry[Callable[..., nn.Module]] = Registry("augmentation", home="lightlab.data.augment")
 
 _failures: dict[str, str] = {}
+_plugins: set[str] = set()
 _loaded = False
 
 
@@ -153,6 +155,7 @@ def load_plugins() -> None:
     for plugin in entry_points(group=ENTRY_POINT_GROUP):
         try:
             plugin.load()
+            _plugins.add(plugin.module)
         except Exception as cause:
             package = plugin.dist.name if plugin.dist else "unknown package"
             _failures[plugin.name] = (
@@ -169,11 +172,22 @@ def import_plugin(module: str) -> None:
     """
     try:
         importlib.import_module(module)
+        _plugins.add(module)
     except Exception as cause:
         raise PluginError(
             f"--plugin takes the name of a module that can be imported from here. Received: {module}: "
             f"{_describe(cause)}."
         ) from cause
+
+
+def plugin_modules() -> dict[str, ModuleType]:
+    """Return the modules that are plugins, and those inside of them that are imported: what a config may reach."""
+    load_plugins()
+    return {
+        name: module
+        for name, module in list(sys.modules.items())
+        if any(name == plugin or name.startswith(f"{plugin}.") for plugin in _plugins) and module is not None
+    }
 
 
 def failed_plugins() -> tuple[str, ...]:

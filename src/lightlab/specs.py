@@ -6,20 +6,19 @@ the config gives against the annotations, strictly (``"2"`` is no integer), and 
 
 from __future__ import annotations
 
-import inspect
 import json
+import re
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
-from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError, with_config
-from typing_extensions import TypedDict  # pydantic asks for this one on Python 3.11
+from pydantic import ValidationError
 
 from lightlab.errors import ConfigError, Fault, Key, RegistryError, collect, did_you_mean, sentences
 from lightlab.layers.parameters import Nested
 from lightlab.registry import ACTIVATIONS, LAYERS, Registry
+from lightlab.signatures import Signature, signature_of
 
 #: What `lightlab.build` gives to a layer that declares it; a config can't.
 INJECTED = frozenset({"input_shape", "build", "vocabulary_size"})
@@ -122,7 +121,7 @@ def parse_component(
 
 
 def check_parameters(
-    component: Callable[..., Any],
+    component: Callable[..., Any] | Signature,
     value: Any,
     key: Key,
     *,
@@ -133,7 +132,7 @@ def check_parameters(
     """Hold what a config gives a component against the component's signature.
 
     Args:
-        component: the function or class.
+        component: the function or class, or its signature.
         value: a mapping of parameters; ``None``; or a lone value, which goes to the first parameter.
         key: where it stands.
         name: what the config calls the component.
@@ -146,25 +145,29 @@ def check_parameters(
     Raises:
         ConfigError: with every fault, those of nested layers too.
     """
-    adapter, hints, nested = _signature(component, frozenset(hidden), frozenset(optional))
+    signature = component
+    if not isinstance(signature, Signature):
+        signature = signature_of(component, hidden, optional)
     if value is None:
         value = {}
     if not isinstance(value, Mapping):
-        if not hints:
+        if not signature.parameters:
             raise ConfigError.at(key, f"{name} takes no parameters. Received: {value!r}.")
-        value = {next(iter(hints)): value}
+        value = {signature.names[0]: value}
     faults: list[Fault] = []
     parameters: dict[str, Any] = {}
     try:
         # JSON, since only there does pydantic's strict mode take a list for a tuple.
-        parameters = dict(adapter.validate_json(json.dumps(value)))
+        parameters = dict(signature.validator.validate_json(json.dumps(value)))
     except ValidationError as error:
-        faults += _explain(error, value, key, name=name, known=hints)
+        faults += _explain(error, value, key, name=name, known=signature.names)
     except (TypeError, ValueError) as error:
         faults.append(Fault(key, f"{name} takes plain values: numbers, text, lists and mappings. {error}."))
-    for parameter, kind in nested.items():
-        if value.get(parameter) is not None and not any(fault.key == (*key, parameter) for fault in faults):
-            faults += _check_nested(value[parameter], (*key, parameter), kind)
+    for parameter in signature.parameters:
+        place, given = (*key, parameter.name), value.get(parameter.name)
+        if given is not None and not any(fault.key == place for fault in faults):
+            for mark in _marks(parameter.type):
+                faults += _check_nested(given, place, mark) if isinstance(mark, Nested) else []
     if faults:
         raise ConfigError(faults)
     return parameters
@@ -183,44 +186,6 @@ def _check_nested(value: Any, key: Key, kind: Nested) -> list[Fault]:
     return faults
 
 
-@cache
-def _signature(
-    component: Callable[..., Any], hidden: frozenset[str], optional: frozenset[str]
-) -> tuple[TypeAdapter[Any], dict[str, Any], dict[str, Nested]]:
-    """Make a validator from a signature; with the type of each parameter, and the kind of those that hold layers."""
-    target = component.__init__ if isinstance(component, type) else component  # type: ignore[misc]  # only its signature is read
-    try:
-        types = typing.get_type_hints(target, include_extras=True)
-    except (NameError, TypeError):  # annotations that exist for the type checker only
-        types = {}
-    hints: dict[str, Any] = {}
-    fields: dict[str, Any] = {}
-    open_ended = False
-    for parameter in inspect.signature(component).parameters.values():
-        if parameter.kind is parameter.VAR_KEYWORD:
-            open_ended = True
-        elif parameter.kind is not parameter.VAR_POSITIONAL and parameter.name not in hidden:
-            hint = _checkable(types.get(parameter.name, Any))
-            hints[parameter.name] = hint
-            required = parameter.default is parameter.empty and parameter.name not in optional
-            fields[parameter.name] = typing.Required[hint] if required else typing.NotRequired[hint]
-    table: Any = TypedDict("Parameters", fields)  # type: ignore[misc]  # made from a signature, not written out
-    config = ConfigDict(
-        strict=True, extra="allow" if open_ended else "forbid", arbitrary_types_allowed=True, allow_inf_nan=False
-    )
-    nested = {parameter: mark for parameter, hint in hints.items() for mark in _marks(hint) if isinstance(mark, Nested)}
-    return TypeAdapter(with_config(config)(table)), hints, nested
-
-
-def _checkable(hint: Any) -> Any:
-    """Return the annotation, or ``Any`` where it is nothing that a value can be held against."""
-    try:
-        TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True))
-    except (PydanticSchemaGenerationError, NameError, TypeError):
-        return Any
-    return hint
-
-
 def _marks(hint: Any) -> Iterable[Any]:
     """Return what an annotation carries beside its type, through ``| None``."""
     yield from getattr(hint, "__metadata__", ())
@@ -233,6 +198,7 @@ def _explain(
 ) -> list[Fault]:
     """Say each fault once, in the terms of the config."""
     messages: dict[str, list[str]] = {}
+    choices: dict[str, list[str]] = {}
     for fault in error.errors(include_url=False):
         parameter = str(fault["loc"][0]) if fault["loc"] else ""
         if fault["type"] == "extra_forbidden":
@@ -240,10 +206,12 @@ def _explain(
             text = sentences(f"{name} has no parameter {parameter!r}.", did_you_mean(parameter, known), takes)
         elif fault["type"] == "missing" and len(fault["loc"]) == 1:
             text = f"{name} needs {parameter!r}."
-        elif fault["type"] == "needs_python_object":
+        elif fault["type"] in ("needs_python_object", "is_instance_of", "callable_type"):
             text = NO_PLAIN_VALUE
         else:
             text = fault["msg"][0].lower() + fault["msg"][1:]
+        if fault["type"] == "literal_error":
+            choices.setdefault(parameter, []).extend(re.findall(r"'([^']*)'", fault["ctx"]["expected"]))
         messages.setdefault(parameter, []).append(text)
     faults = []
     for parameter, texts in messages.items():
@@ -251,8 +219,10 @@ def _explain(
         text = "; or ".join(dict.fromkeys(text for text in texts if text != NO_PLAIN_VALUE)) or NO_PLAIN_VALUE
         if text.startswith(name):
             faults.append(Fault(place, text))
-        else:
-            rule = text.replace("input should be", "must be")
-            rule = rule.replace("be a valid array", "be a list").replace("be an object", "be a mapping")
-            faults.append(Fault(place, f"{name}'s {parameter} {rule}. Received: {value.get(parameter)!r}."))
+            continue
+        rule = text.replace("input should be", "must be")
+        rule = rule.replace("be a valid array", "be a list").replace("be an object", "be a mapping")
+        given = value.get(parameter)
+        near = did_you_mean(given, choices.get(parameter, ()))
+        faults.append(Fault(place, sentences(f"{name}'s {parameter} {rule}. Received: {given!r}.", near)))
     return faults

@@ -12,7 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from lightlab.checkpoint import digests, read_checkpoint, write_checkpoint
 from lightlab.cli import main
-from lightlab.config import Dumper
+from lightlab.config.documents import Dumper
 from lightlab.module import Model
 
 CONFIG = """\

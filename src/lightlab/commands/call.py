@@ -1,13 +1,17 @@
-"""What a call of the command line says, before its config is read."""
+"""What a call of the command line says: config files and options, read and checked."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lightlab.training.run_folder import VERSION_PREFIX
+from lightlab.config.check import check_config
+from lightlab.config.sources import Sources
+from lightlab.errors import ConfigError, LightlabError
+from lightlab.training.run_paths import BEST, LAST, VERSION_PREFIX
 
 CONFIG_OPTIONS = ("--config", "-c")
 #: The run of a call that names no config.
@@ -20,51 +24,26 @@ class Call:
 
     Attributes:
         verb: fit, validate, test or predict.
-        arguments: what follows it.
-        values: what the config files say together.
+        files: the config files, in order.
+        sources: where each value of the config comes from.
+        config: what files and options say together, checked.
+        checkpoint: what ``ckpt_path`` is: a file, ``best`` or ``last``.
+        stored: what the file that ``ckpt_path`` names holds.
     """
 
     verb: str
-    arguments: list[str]
-    values: Mapping[str, Any]
-
-    def given(self, *options: str) -> list[str]:
-        """Return the values given to an option, ``--option VALUE`` or ``--option=VALUE``."""
-        pairs = zip(self.arguments, [*self.arguments[1:], ""], strict=False)
-        return [
-            after if argument in options else argument.split("=", 1)[1]
-            for argument, after in pairs
-            if argument in options or argument.split("=", 1)[0] in options
-        ]
-
-    @property
-    def options(self) -> list[str]:
-        """The arguments without the config files."""
-        values = iter(self.arguments)
-        rest = []
-        for argument in values:
-            if argument in CONFIG_OPTIONS:
-                next(values, None)
-            elif argument.split("=", 1)[0] not in CONFIG_OPTIONS:
-                rest.append(argument)
-        return rest
-
-    @property
-    def configs(self) -> list[str]:
-        """The config files, in order."""
-        return self.given(*CONFIG_OPTIONS)
-
-    @property
-    def checkpoint(self) -> str | None:
-        """What ``ckpt_path`` is: a file, ``best`` or ``last``."""
-        return next(reversed(self.given("--ckpt_path")), self.values.get("ckpt_path"))
+    files: Sequence[str]
+    sources: Sources
+    config: Mapping[str, Any]
+    checkpoint: str | None
+    stored: Mapping[str, Any] | None
 
     @property
     def run(self) -> Path | None:
         """The run folder that the config, or else the checkpoint, lies in."""
-        places = [Path(config).resolve().parent for config in self.configs if Path(config).name == "config.yaml"]
-        if self.checkpoint and Path(self.checkpoint).is_file():
-            places.append(Path(self.checkpoint).resolve().parent.parent)
+        places = [Path(file).resolve().parent for file in self.files if Path(file).name == "config.yaml"]
+        if self.stored:
+            places.append(Path(self.checkpoint or "").resolve().parent.parent)
         return next((place for place in places if place.name.startswith(VERSION_PREFIX)), None)
 
     @property
@@ -72,4 +51,52 @@ class Call:
         """What the runs of this config are called."""
         if self.run:
             return self.run.parent.name
-        return Path(self.configs[0]).stem if self.configs else UNNAMED
+        return Path(self.files[0]).stem if self.files else UNNAMED
+
+
+@contextmanager
+def reading(verb: str, arguments: Sequence[str]) -> Iterator[Call]:
+    """Read and check what a call says, and say of each fault raised inside where it comes from.
+
+    Args:
+        verb: fit, validate, test or predict.
+        arguments: what follows it.
+
+    Raises:
+        LightlabError: something given is wrong.
+    """
+    files, options = split_configs(arguments)
+    sources = Sources(files, options)
+    path = sources.values.get("ckpt_path")
+    checkpoint = path if isinstance(path, str) else None
+    stored = None
+    if checkpoint and f"{checkpoint}.ckpt" not in (BEST, LAST):
+        from lightlab.checkpoint import read_checkpoint
+
+        stored = read_checkpoint(checkpoint)
+    if stored:  # the checkpoint's own model counts where config and options say nothing
+        sources.add_below({"model": stored["hyper_parameters"]}, str(checkpoint))
+    try:
+        yield Call(verb, files, sources, check_config(sources), checkpoint, stored)
+    except ConfigError as error:
+        raise sources.located(error) from error
+
+
+def split_configs(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the config files that arguments name, and the other arguments.
+
+    Raises:
+        LightlabError: ``--config`` without a file.
+    """
+    files, options = [], []
+    given = iter(arguments)
+    for argument in given:
+        name, equals, value = argument.partition("=")
+        if name not in CONFIG_OPTIONS:
+            options.append(argument)
+            continue
+        file = value if equals else next(given, None)
+        if not file:
+            raise LightlabError(f"{name} takes a config file. Received nothing.")
+        files.append(file)
+    return files, options

@@ -35,16 +35,14 @@ def run(arguments: list[str]) -> None:
     Raises:
         LightlabError: something given is wrong; faults of a config say where they stand.
     """
-    options, rest = PARSER.parse_known_args(arguments)
-    configs = 0
-    while configs < len(rest) and not rest[configs].startswith("-"):
-        configs += 1
-    named = [part for config in rest[:configs] for part in ("--config", config)]
+    options, rest = PARSER.parse_with_config(arguments)
 
-    from lightlab.commands.trainer import ConfigReader, reading
+    from lightlab.commands.call import reading
 
-    with reading("fit", [*named, *rest[configs:]]) as (call, sources):
-        reader = ConfigReader(call, sources)
+    with reading("fit", rest) as call:
+        from lightlab.commands.trainer import ConfigReader
+
+        reader = ConfigReader(call)
         picture = Path(options.output or f"data_{call.name}.png")
         _show(reader.datamodule, reader.model.problem, picture, options.format == "json")
 

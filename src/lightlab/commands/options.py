@@ -14,7 +14,7 @@ class OptionParser(argparse.ArgumentParser):
     """Reads what follows a verb.
 
     Args:
-        verb: init or data.
+        verb: one that the Trainer does not carry out.
         options: those of argparse's own.
     """
 
@@ -34,3 +34,15 @@ class OptionParser(argparse.ArgumentParser):
             LightlabError: always.
         """
         raise LightlabError(f"{self.prog}: {message}. '{self.prog} --help' says what it takes.")
+
+    def parse_with_config(self, arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
+        """Read ``CONFIG … [--config FILE …] [--KEY VALUE …]`` beside the verb's own options.
+
+        Returns:
+            the options; and the rest as the Trainer's verbs take it, each CONFIG as ``--config CONFIG``.
+        """
+        options, rest = self.parse_known_args(arguments)
+        configs = 0
+        while configs < len(rest) and not rest[configs].startswith("-"):
+            configs += 1
+        return options, [*(part for config in rest[:configs] for part in ("--config", config)), *rest[configs:]]

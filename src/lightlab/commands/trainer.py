@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
-from argparse import ArgumentError
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from jsonargparse import Namespace, set_parsing_settings
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
@@ -22,62 +18,40 @@ from rich.console import Console
 
 from lightlab.checkpoint import SafeCheckpointIO, digests, read_checkpoint
 from lightlab.commands.call import Call
-from lightlab.commands.explain import explain_argument_error, find_faults
 from lightlab.commands.quiet import silence
-from lightlab.config import Dumper, Sources, merge, spell_out, take_classes
+from lightlab.config.defaults import config_text, with_defaults
 from lightlab.data import Data
 from lightlab.errors import ConfigError, DataError, LightlabError, RunError
 from lightlab.inspect.outcome import Outcome, align, metric_lines
 from lightlab.module import Model
+from lightlab.signatures import read_signature
 from lightlab.training.options import CheckpointOptions, EarlyStoppingOptions, resolve_monitor
 from lightlab.training.predictions import WRITERS, PredictionWriter
 from lightlab.training.progress import Progress
 from lightlab.training.resume import Resume, check_resumable
-from lightlab.training.run_folder import BEST, LAST, RunFolder, find_run_checkpoint
+from lightlab.training.run_folder import RunFolder
+from lightlab.training.run_paths import BEST, find_run_checkpoint
 
 
-def run(verb: str, arguments: list[str]) -> None:
+def run(call: Call) -> None:
     """Carry out one of the Trainer's verbs.
-
-    Raises:
-        LightlabError: something given is wrong; faults of a config say where they stand.
-    """
-    with reading(verb, arguments) as (call, sources):
-        LightlabCLI(call, sources)
-
-
-@contextmanager
-def reading(verb: str, arguments: list[str]) -> Iterator[tuple[Call, Sources]]:
-    """Read the config files of a call, and say of each fault raised inside where in them it stands.
 
     Raises:
         LightlabError: something given is wrong.
     """
     silence()
-    # An optimizer in a config is data that lightlab reads itself: nothing is made of it while parsing.
-    set_parsing_settings(instantiate_subclass_spec_in_any=False)
-    sources = Sources(Call(verb, arguments, {}).configs, arguments)
-    try:
-        yield Call(verb, arguments, sources.values), sources
-    except ConfigError as error:
-        raise sources.located(error) from error
+    LightlabCLI(call)
 
 
 class LightlabCLI(LightningCLI):
     """LightningCLI with lightlab's model and data; runs the call on construction, as its base does."""
 
-    def __init__(self, call: Call, sources: Sources) -> None:
+    def __init__(self, call: Call) -> None:
         self.call = call
-        self.sources = sources
-        path = call.checkpoint
-        self.checkpoint = read_checkpoint(path) if path and path not in (Path(BEST).stem, Path(LAST).stem) else None
-        each = {"exit_on_error": False, "allow_abbrev": False}
         super().__init__(
             Model,
             Data,
             save_config_callback=None,
-            trainer_defaults={"default_root_dir": "runs", "enable_model_summary": False},
-            parser_kwargs={**each, **{verb: dict(each) for verb in self.subcommands()}},
             subclass_mode_data=True,
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
@@ -85,46 +59,24 @@ class LightlabCLI(LightningCLI):
 
     # Parsing
 
-    @staticmethod
-    def subcommands() -> dict[str, set[str]]:
-        """Return the verbs, and which of the Trainer's arguments are not for the command line."""
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]  # which verb is known by now
+        """Return the verb, and which of the Trainer's arguments are not for configs."""
         ours = {"weights_only", "verbose", "return_predictions"}
-        return {verb: skipped | ours for verb, skipped in LightningCLI.subcommands().items()}
-
-    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add what stands at the top level of a config, beside seed_everything, data, model and trainer."""
-        parser.add_argument(
-            "--early_stopping", type=EarlyStoppingOptions | None, default=None, help="when to stop; null for not at all"
-        )
-        parser.add_argument(
-            "--checkpoint", type=CheckpointOptions, default=CheckpointOptions(), help="which weights to keep"
-        )
-        parser.add_argument(
-            "--output",
-            type=str | None,
-            default=None,
-            help="the file that predict writes, .csv or .parquet; by default predictions.csv in the run folder",
-        )
+        return {self.call.verb: LightningCLI.subcommands()[self.call.verb] | ours}
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Parse config files and command line.
-
-        Raises:
-            ConfigError: what was given is no config.
-        """
-        verb = self._parser(self.call.verb)
-        if unknown := find_faults(verb, self.sources.values):
-            raise ConfigError(unknown)
-        # The checkpoint's own model comes below the configs, and these below the command line.
-        stored = spell_out({"model": self.checkpoint["hyper_parameters"]}) if self.checkpoint else {}
-        classes, options = take_classes(self.call.options)
-        with tempfile.NamedTemporaryFile("w", suffix=".yaml", encoding="utf-8") as file:
-            yaml.dump(merge(merge(stored, self.sources.values), classes), file, Dumper=Dumper, sort_keys=False)
-            file.flush()
-            try:
-                self.config = parser.parse_args([self.call.verb, "--config", file.name, *options])
-            except ArgumentError as error:
-                raise explain_argument_error(error, verb) from error
+        """Take over the config, which is read and checked already."""
+        # A value stays what it is: nothing is made of text that reads like a number or a class.
+        set_parsing_settings(instantiate_subclass_spec_in_any=False)
+        # Of what a config names only this is imported, and all of it was looked up in lists of what there is.
+        set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=list(_class_paths(self.call.config)))
+        config = self._parser(self.call.verb).get_defaults()
+        filled = with_defaults(self.call.config)
+        config["seed_everything"] = filled["seed_everything"]
+        config["data"] = _as_namespace(filled["data"])
+        config["model"].update(_namespace(filled["model"]))
+        config["trainer"].update(_namespace({name: _as_namespace(value) for name, value in filled["trainer"].items()}))
+        self.config = _namespace({"subcommand": self.call.verb, self.call.verb: config})
 
     def _parse_ckpt_path(self) -> None:
         """Do nothing: Lightning would let the checkpoint beat the command line here."""
@@ -170,11 +122,11 @@ class LightlabCLI(LightningCLI):
         options["plugins"] = [*(plugins if isinstance(plugins, list) else [plugins]), SafeCheckpointIO()]
         try:
             return Trainer(**{**options, "callbacks": callbacks})
-        except (MisconfigurationException, ValueError, TypeError) as cause:
+        except (MisconfigurationException, ValueError, TypeError, RuntimeError) as cause:
             raise ConfigError.at(("trainer",), f"Lightning's Trainer can't be made so: {cause}") from cause
 
     def _find_checkpoint(self) -> str | None:
-        if self.checkpoint is not None:
+        if self.call.stored is not None:
             return self.call.checkpoint
         if self.call.checkpoint:  # best or last
             return str(find_run_checkpoint(self.call.run, self.root, self.call.name, f"{self.call.checkpoint}.ckpt"))
@@ -184,7 +136,7 @@ class LightlabCLI(LightningCLI):
 
     def _prepare_evaluation(self) -> None:
         """Load the weights, and see to it that there are rows for them."""
-        checkpoint = self.checkpoint or read_checkpoint(self.checkpoint_path or "")
+        checkpoint = self.call.stored or read_checkpoint(self.checkpoint_path or "")
         self.model.on_load_checkpoint(checkpoint)
         _say(f"weights: {self.checkpoint_path}")
         self.datamodule.setup(self.call.verb)
@@ -209,12 +161,12 @@ class LightlabCLI(LightningCLI):
         if scheduler and scheduler.name == "ReduceLROnPlateau":
             watched_rate = scheduler.monitor or self.model.problem_row.monitor
             resolve_monitor(watched_rate, None, logged, "model.lr_scheduler")
-        early_stopping = self._get(self.config_init, "early_stopping")
-        checkpoint = self._get(self.config_init, "checkpoint")
+        early_stopping = self.call.config.get("early_stopping")
+        checkpoint = CheckpointOptions(**self.call.config.get("checkpoint", {}))
         watched = self.model.problem_row.monitor
         callbacks: list[Any] = []
         if early_stopping is not None:
-            callbacks.append(early_stopping.build(logged, watched))
+            callbacks.append(EarlyStoppingOptions(**early_stopping).build(logged, watched))
         kept = watched if validated else watched.replace("val/", "train/")
         if options.get("enable_checkpointing") is not False and not options.get("fast_dev_run"):
             self.best, last = checkpoint.build(logged, kept)
@@ -224,25 +176,17 @@ class LightlabCLI(LightningCLI):
         tensorboard = options.get("logger") in (None, True)
         if tensorboard and not options.get("fast_dev_run"):
             callbacks.append(LearningRateMonitor(logging_interval="epoch"))
-        self.run_folder = RunFolder(self.root, self.call.name, self._config_text(), tensorboard)
+        self.run_folder = RunFolder(self.root, self.call.name, config_text(self.call.config), tensorboard)
         if self.checkpoint_path:
-            stored = self.checkpoint or read_checkpoint(self.checkpoint_path)
+            stored = self.call.stored or read_checkpoint(self.checkpoint_path)
             check_resumable(stored, self.model, options.get("max_epochs"))
             callbacks.insert(0, Resume(self.model.optimizer_spec.arguments))
         return [self.run_folder, *callbacks]
 
-    def _config_text(self) -> str:
-        """Return the config that repeats the run."""
-        config = self.config[self.call.verb].clone()
-        config["ckpt_path"] = None  # a run that was resumed is repeated from its start
-        del config["config"]
-        # Not the parser's own dump, which reads text again and makes a number of a column called 1e3.
-        return str(yaml.dump(_without_unset(config), Dumper=Dumper, sort_keys=False, allow_unicode=True))
-
     def _output(self) -> Path:
-        given = self._get(self.config, "output")
+        given = self.call.config.get("output")
         run = Path(self.checkpoint_path or "").parent.parent
-        path = Path(given) if given else (run if self.call.run or not self.checkpoint else Path()) / "predictions.csv"
+        path = Path(given) if given else (run if self.call.run or not self.call.stored else Path()) / "predictions.csv"
         if path.suffix not in WRITERS:
             raise ConfigError.at(("output",), f"Predictions are written as {' or '.join(WRITERS)}. Received: {path}.")
         return path
@@ -342,11 +286,32 @@ class ConfigReader(LightlabCLI):
         """Do nothing."""
 
 
-def _without_unset(value: Any) -> Any:
-    """Return a parsed config as dictionaries, without the keys that have no value."""
-    if not isinstance(value, Namespace):
+def _class_paths(value: Any) -> Iterator[str]:
+    """Return the path of every class that a config names."""
+    if isinstance(value, Mapping):
+        if isinstance(value.get("class_path"), str):
+            yield value["class_path"]
+        value = list(value.values())
+    for part in value if isinstance(value, list) else ():
+        yield from _class_paths(part)
+
+
+def _as_namespace(value: Any) -> Any:
+    """Return a value in which classes are namespaces, as jsonargparse has them."""
+    if isinstance(value, list):
+        return [_as_namespace(part) for part in value]
+    if not isinstance(value, Mapping) or "class_path" not in value:
         return value
-    return {name: _without_unset(part) for name, part in vars(value).items() if part is not None}
+    signature = read_signature(value["class_path"])
+    known: dict[str, Any] = {}
+    others: dict[str, Any] = {}
+    for name, part in value.get("init_args", {}).items():
+        (known if signature is None or signature.get(name) else others)[name] = _as_namespace(part)
+    return _namespace({"class_path": value["class_path"], "init_args": _namespace(known), "dict_kwargs": others})
+
+
+def _namespace(values: dict[str, Any]) -> Namespace:
+    return Namespace(values)  # type: ignore[no-untyped-call]  # jsonargparse publishes no types for it
 
 
 def _say(text: str) -> None:

@@ -12,5 +12,11 @@ TRAINER_VERBS = {
 VERBS = {
     "init": "look at a file or folder of data, and write a config for it",
     "data": "show what a config's data holds: rows, columns, classes, warnings, images",
+    "check": "find what is wrong with a config, and try the model out, step by step",
+    "summary": "show what a model is made of: layers, shapes, parameters, FLOPs, bytes",
     **TRAINER_VERBS,
+    "list": "list what a config can name: layers, heads, data sources, callbacks, …",
+    "describe": "say what one of these takes, with an example",
+    "schema": "print a JSON Schema of configs, for editors",
+    "completion": "print what completes lightlab's words in bash, zsh or fish",
 }

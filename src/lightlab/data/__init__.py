@@ -5,20 +5,30 @@ sources lie by kind in `tables`, `images`, `arrays`, `texts` and `streams` (what
 
 To add a source: write a subclass of `lightlab.data.base.Data` whose ``load`` returns rows, and name it here; splits,
 encoding, checks and loaders come with the base class.
+
+The names are imported when they are first used, so that augmentations and splits can be had without what sources need.
 """
 
-from lightlab.data.arrays.array import ArrayData
-from lightlab.data.base import Data
-from lightlab.data.bundled import BundledData
-from lightlab.data.images.image_folder import ImageFolderData
-from lightlab.data.images.torchvision_data import TorchvisionData
-from lightlab.data.rows import Rows
-from lightlab.data.streams.iterable import IterableData
-from lightlab.data.streams.parquet import ParquetStream
-from lightlab.data.streams.shards import ImageShards
-from lightlab.data.synthetic import SyntheticData
-from lightlab.data.tables.table import TableData
-from lightlab.data.texts.text import TextData
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from lightlab.registry import load_plugins
+
+if TYPE_CHECKING:
+    from lightlab.data.arrays.array import ArrayData
+    from lightlab.data.base import Data
+    from lightlab.data.bundled import BundledData
+    from lightlab.data.images.image_folder import ImageFolderData
+    from lightlab.data.images.torchvision_data import TorchvisionData
+    from lightlab.data.rows import Rows
+    from lightlab.data.streams.iterable import IterableData
+    from lightlab.data.streams.parquet import ParquetStream
+    from lightlab.data.streams.shards import ImageShards
+    from lightlab.data.synthetic import SyntheticData
+    from lightlab.data.tables.table import TableData
+    from lightlab.data.texts.text import TextData
 
 __all__ = [
     "ArrayData",
@@ -33,4 +43,58 @@ __all__ = [
     "TableData",
     "TextData",
     "TorchvisionData",
+    "sources",
 ]
+
+_HOMES = {
+    "lightlab.data.arrays.array": ("ArrayData",),
+    "lightlab.data.base": ("Data",),
+    "lightlab.data.bundled": ("BundledData",),
+    "lightlab.data.images.image_folder": ("ImageFolderData",),
+    "lightlab.data.images.torchvision_data": ("TorchvisionData",),
+    "lightlab.data.rows": ("Rows",),
+    "lightlab.data.streams.iterable": ("IterableData",),
+    "lightlab.data.streams.parquet": ("ParquetStream",),
+    "lightlab.data.streams.shards": ("ImageShards",),
+    "lightlab.data.synthetic": ("SyntheticData",),
+    "lightlab.data.tables.table": ("TableData",),
+    "lightlab.data.texts.text": ("TextData",),
+}
+
+
+def sources() -> dict[str, type[Data]]:
+    """Return every source by its name: lightlab's own, which are imported for it, then those of plugins.
+
+    What only serves lightlab's own sources as a base (`lightlab.data.files.FileData`, say) is left out. Of two with
+    one name it is lightlab's own, or else the one that was imported first.
+
+    Example:
+        >>> sources()["TableData"].__module__
+        'lightlab.data.tables.table'
+    """
+    from lightlab.data.base import Data
+
+    load_plugins()
+    public = [getattr(import_module(home), name) for home, names in _HOMES.items() for name in names]
+    found = [item for item in public if issubclass(item, Data) and item is not Data]
+    found += [item for item in _subclasses(Data) if not item.__module__.startswith("lightlab.")]
+    named: dict[str, type[Data]] = {}
+    for item in found:
+        named.setdefault(item.__name__, item)
+    return named
+
+
+def _subclasses(base: type[Data]) -> list[type[Data]]:
+    """Return all classes derived from a class, by way of others too."""
+    return [item for child in base.__subclasses__() for item in (child, *_subclasses(child))]
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(home), name)
+    raise AttributeError(f"module 'lightlab.data' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

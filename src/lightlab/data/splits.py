@@ -1,26 +1,24 @@
-"""Which rows are for training, validation and testing."""
+"""Which rows are for training, validation and testing.
+
+pandas and scikit-learn are imported where rows are split: to read how they are to be split takes neither.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-import pandas as pd
 from pydantic import Field
-from sklearn.model_selection import (
-    GroupKFold,
-    KFold,
-    StratifiedGroupKFold,
-    StratifiedKFold,
-    TimeSeriesSplit,
-    train_test_split,
-)
 
-from lightlab.data.rows import Places, Rows
 from lightlab.errors import ConfigError, DataError, did_you_mean, sentences
 from lightlab.specs import check_parameters
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from lightlab.data.rows import Places, Rows
 
 SPLITS = ("train", "val", "test")
 #: What people write for a split in a column.
@@ -152,6 +150,8 @@ def _at_random(places: Places, counts: list[int], seed: int, strata: np.ndarray[
 
 def _cut(places: Places, count: int, seed: int, strata: np.ndarray[Any, Any] | None) -> tuple[Places, Places]:
     """Take ``count`` of the places away at random."""
+    from sklearn.model_selection import train_test_split
+
     if count == 0 or count >= len(places):
         return (places, places[:0]) if count == 0 else (places[:0], places)
     classes = None if strata is None else strata[places]
@@ -185,7 +185,7 @@ def _by_time(times: np.ndarray[Any, Any], shares: tuple[float, float, float]) ->
 
 def _by_group(groups: pd.Series[Any], shares: tuple[float, float, float], seed: int) -> dict[str, Places]:
     """Give each group, the largest first, to the split that is furthest from its share."""
-    codes, _ = pd.factorize(groups)
+    codes = _codes(groups)
     sizes = np.bincount(codes)
     order = np.random.default_rng(seed).permutation(len(sizes))
     order = order[np.argsort(-sizes[order], kind="stable")]
@@ -202,7 +202,7 @@ def _into_folds(
 ) -> dict[str, Places]:
     """Take the test split away, which is the same for every fold, and cut the rest into folds."""
     shares = (1 - split.shares[2], 0.0, split.shares[2])
-    groups = pd.factorize(_column(rows, split.groups))[0] if split.groups else None
+    groups = _codes(_column(rows, split.groups)) if split.groups else None
     times = _times(rows, split.time, split.form) if split.time else None
     if times is not None:
         parts = _by_time(times, shares)
@@ -226,6 +226,8 @@ def _into_folds(
 
 def _folds_in_time(times: np.ndarray[Any, Any], folds: int) -> list[tuple[Places, Places]]:
     """Return for each fold the rows before it, and its own; rows of the same time stay together."""
+    from sklearn.model_selection import TimeSeriesSplit
+
     distinct, codes = np.unique(times, return_inverse=True)
     cuts = TimeSeriesSplit(folds).split(distinct)
     return [(np.flatnonzero(np.isin(codes, train)), np.flatnonzero(np.isin(codes, val))) for train, val in cuts]
@@ -235,7 +237,9 @@ def _folds_at_random(
     rows: int, folds: int, seed: int, strata: np.ndarray[Any, Any] | None, groups: np.ndarray[Any, Any] | None
 ) -> list[tuple[Places, Places]]:
     """Return for each fold the other rows, and its own."""
-    classes = None if strata is None else pd.factorize(strata)[0]
+    from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
+
+    classes = None if strata is None else _codes(strata)
     if classes is not None and np.bincount(classes).min(initial=folds) < folds:
         classes = None  # too few rows for one of each class in each fold
     shuffled: dict[str, Any] = {"n_splits": folds, "shuffle": True, "random_state": seed}
@@ -244,6 +248,13 @@ def _folds_at_random(
     else:
         cutter = KFold(**shuffled) if classes is None else StratifiedKFold(**shuffled)
     return list(cutter.split(np.arange(rows), classes, groups))
+
+
+def _codes(values: pd.Series[Any] | np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return a number for each value, from 0 on in the order in which values first occur."""
+    import pandas as pd
+
+    return pd.factorize(values)[0]
 
 
 def _column(rows: Rows, name: str) -> pd.Series[Any]:
@@ -270,6 +281,8 @@ def _column(rows: Rows, name: str) -> pd.Series[Any]:
 
 def _times(rows: Rows, name: str, form: str | None) -> np.ndarray[Any, Any]:
     """Return a column as times, or numbers, that can be ordered."""
+    import pandas as pd
+
     column = _column(rows, name)
     numbers = pd.to_numeric(column, errors="coerce")
     if form is None and not numbers.isna().any():

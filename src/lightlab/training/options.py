@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from pydantic import Field
 
 from lightlab.errors import ConfigError, did_you_mean, sentences
+
+if TYPE_CHECKING:
+    from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 
 Mode = Literal["min", "max"]
 
@@ -28,8 +31,8 @@ class EarlyStoppingOptions:
 
     monitor: str | None = None
     mode: Mode | None = None
-    patience: int = 10
-    min_delta: float = 0.0
+    patience: Annotated[int, Field(ge=0)] = 10
+    min_delta: Annotated[float, Field(ge=0)] = 0.0
     stopping_threshold: float | None = None
     divergence_threshold: float | None = None
 
@@ -43,8 +46,8 @@ class EarlyStoppingOptions:
         Raises:
             ConfigError: the metric will not be logged.
         """
-        if self.patience < 0:
-            raise ConfigError.at(("early_stopping", "patience"), f"patience is 0 or more. Received: {self.patience}.")
+        from lightning.pytorch.callbacks import EarlyStopping
+
         monitor, mode = resolve_monitor(self.monitor or default, self.mode, logged, "early_stopping")
         return EarlyStopping(
             monitor,
@@ -69,7 +72,7 @@ class CheckpointOptions:
 
     monitor: str | None = None
     mode: Mode | None = None
-    every_n_epochs: int = 1
+    every_n_epochs: Annotated[int, Field(ge=1)] = 1
 
     def build(self, logged: Mapping[str, Mode], default: str) -> list[ModelCheckpoint]:
         """Return the callbacks, that for the best weights first.
@@ -81,10 +84,8 @@ class CheckpointOptions:
         Raises:
             ConfigError: the metric will not be logged.
         """
-        if self.every_n_epochs < 1:
-            raise ConfigError.at(
-                ("checkpoint", "every_n_epochs"), f"every_n_epochs is 1 or more. Received: {self.every_n_epochs}."
-            )
+        from lightning.pytorch.callbacks import ModelCheckpoint
+
         monitor, mode = resolve_monitor(self.monitor or default, self.mode, logged, "checkpoint")
         best = ModelCheckpoint(
             filename="best",
@@ -115,4 +116,11 @@ def resolve_monitor(monitor: str, mode: Mode | None, logged: Mapping[str, Mode],
                 did_you_mean(monitor, logged),
             ),
         )
-    return monitor, mode or logged[monitor]
+    better = logged[monitor]
+    if mode not in (None, better):
+        way = "less" if better == "min" else "more"
+        raise ConfigError.at(
+            (*section.split("."), "mode"),
+            f"{monitor} is better when it is {way}, so that mode follows from it. Received: {mode}.",
+        )
+    return monitor, better

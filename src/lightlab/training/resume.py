@@ -14,7 +14,7 @@ from lightlab.errors import ConfigError
 from lightlab.optim import parse_optimizer, parse_scheduler
 
 
-def check_resumable(checkpoint: dict[str, Any], model: Any, max_epochs: int | None) -> None:
+def check_resumable(checkpoint: Mapping[str, Any], model: Any, max_epochs: int | None) -> None:
     """Hold a checkpoint against the config that goes on from it.
 
     Args:

@@ -9,7 +9,7 @@ import yaml
 from PIL import Image
 
 from lightlab.build import build_network
-from lightlab.config import Loader
+from lightlab.config.documents import Loader
 from lightlab.data.propose.columns import find_date_forms, find_prose, guess_target
 from lightlab.data.propose.config import choose_batch_size, choose_layers, entry, note, scalar
 from lightlab.data.propose.propose import choose_side, propose

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from lightlab.config import Loader
+from lightlab.config.documents import Loader
 from lightlab.data.propose.propose import Proposal
 from lightlab.data_spec import DataSpec
 from lightlab.preprocess import make_preprocess

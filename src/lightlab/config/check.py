@@ -1,0 +1,166 @@
+"""Finds every fault of a config at once, before anything heavy is imported and before any data is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from lightlab.build import check_last_layer
+from lightlab.config.classes import DATA, check_arguments, check_class
+from lightlab.config.sections import CONFIG, find_unknown_keys, section_signature
+from lightlab.config.sources import Sources, bare_key
+from lightlab.data.augment.base import parse_augment
+from lightlab.data.splits import parse_split
+from lightlab.errors import ConfigError, Fault, Key, collect, did_you_mean, sentences
+from lightlab.model_spec import ModelSpec, parse_model
+from lightlab.problems import Problem
+from lightlab.registry import PROBLEMS
+from lightlab.specs import check_parameters
+
+
+def check_config(sources: Sources) -> dict[str, Any]:
+    """Find what is wrong in a config.
+
+    Args:
+        sources: what a call says.
+
+    Returns:
+        the config, classes in their long form with their whole path.
+
+    Raises:
+        ConfigError: with every fault, and the place of each.
+    """
+    checked, faults = _Check(sources.values).run()
+    if changed := sources.read_as_text(fault.key for fault in faults):
+        wrong = {bare_key(fault.key) for fault in _Check(sources.values).run()[1]}
+        sources.put_back({key: value for key, value in changed.items() if key in wrong})
+        checked, faults = _Check(sources.values).run()
+    if faults:
+        raise sources.located(ConfigError(faults))
+    return checked
+
+
+class _Check:
+    """One pass over a config."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self.values = values
+        self.faults: list[Fault] = list(find_unknown_keys(values))
+        self.checked = dict(values)
+
+    def run(self) -> tuple[dict[str, Any], list[Fault]]:
+        """Return the config, classes in their long form; and its faults."""
+        with collect(self.faults):
+            check_parameters(CONFIG, _known(self.values, CONFIG.names), (), name="A config")
+        model = self.check_model()
+        self.check_data()
+        for section in ("trainer", "early_stopping", "checkpoint"):
+            signature = section_signature(section)
+            with collect(self.faults):
+                given = _known(self.section(section), signature.names)
+                if self.section(section):
+                    self.checked[section] = check_arguments(signature, given, (section,), name=section)
+        self.faults += self.contradictions(model)
+        return self.checked, self.faults
+
+    def section(self, name: str) -> Mapping[str, Any]:
+        """Return what a config says in a section; nothing where that is no mapping."""
+        value = self.values.get(name)
+        return value if isinstance(value, Mapping) else {}
+
+    def check_model(self) -> ModelSpec | None:
+        """Look at the layers, the head and what trains them."""
+        if not isinstance(self.values.get("model"), Mapping):
+            return None
+        signature = section_signature("model")
+        given = _known(self.section("model"), signature.names)
+        with collect(self.faults):
+            check_parameters(signature, given, ("model",), name="model")
+            return parse_model(**given)
+        return None
+
+    def check_data(self) -> None:
+        """Look at the data source and its options."""
+        given = _known(self.section("data"), ("class_path", "init_args"))
+        if "data" not in self.values or not isinstance(self.values["data"], Mapping):
+            return
+        with collect(self.faults):
+            if "class_path" not in given:
+                names = ", ".join(sorted(DATA.names()))
+                raise ConfigError.at(("data",), f"data has a class_path: what reads it. There are: {names}.")
+            self.checked["data"] = check_class(given, ("data",), DATA)
+        options = given.get("init_args")
+        for name, parse in (("split", parse_split), ("augment", parse_augment)):
+            value = options.get(name) if isinstance(options, Mapping) else None
+            if isinstance(value, list | dict):
+                with collect(self.faults):
+                    parse(value)
+
+    # Parts that are right each, and don't go together
+
+    def contradictions(self, model: ModelSpec | None) -> Iterator[Fault]:
+        """Return what can be told without the data."""
+        problem = PROBLEMS.get(model.problem) if model and model.problem else None
+        if model:
+            outputs = 1 if problem and problem.output.startswith("1 ") else None
+            faults: list[Fault] = []
+            with collect(faults):
+                check_last_layer(model.layers, outputs, problem)
+            yield from faults
+        for index, callback in self.callbacks():
+            if callback["class_path"].endswith(".EarlyStopping") and self.values.get("early_stopping") is not None:
+                rule = "There is one early stopping: the section early_stopping, or a callback."
+                yield Fault(("trainer", "callbacks", index), f"{rule} Received: both.")
+        for key, monitor in self.monitors():
+            yield from _check_monitor(key, monitor, problem, self.is_validated())
+
+    def is_validated(self) -> bool:
+        """Return whether there can be a validation split."""
+        options = self.section("data").get("init_args")
+        options = options if isinstance(options, Mapping) else {}
+        split = options.get("split")
+        shares = split.get("shares") if isinstance(split, Mapping) else split
+        has_share = not isinstance(shares, list) or len(shares) != 3 or shares[1] != 0 or bool(options.get("val_path"))
+        return has_share and self.section("trainer").get("limit_val_batches") != 0
+
+    def monitors(self) -> Iterator[tuple[Key, Any]]:
+        """Return every metric that something watches, and where that is written."""
+        if isinstance(self.values.get("early_stopping"), Mapping):
+            yield ("early_stopping", "monitor"), self.section("early_stopping").get("monitor", "val/loss")
+        if "monitor" in self.section("checkpoint"):
+            yield ("checkpoint", "monitor"), self.section("checkpoint")["monitor"]
+        scheduler = self.section("model").get("lr_scheduler")
+        if isinstance(scheduler, Mapping) and "monitor" in scheduler:
+            yield ("model", "lr_scheduler", "monitor"), scheduler["monitor"]
+        for index, callback in self.callbacks():
+            if "monitor" in callback["init_args"]:
+                yield ("trainer", "callbacks", index, "init_args", "monitor"), callback["init_args"]["monitor"]
+
+    def callbacks(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Return the Trainer's callbacks, if nothing is wrong with them."""
+        trainer = self.checked.get("trainer")
+        given = trainer.get("callbacks") if isinstance(trainer, Mapping) else None
+        for index, callback in enumerate(given if isinstance(given, list) else [given]):
+            if isinstance(callback, Mapping) and "init_args" in callback:
+                yield index, dict(callback)
+
+
+def _known(values: Mapping[Any, Any], names: list[str] | tuple[str, ...]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name in names}
+
+
+def _check_monitor(key: Key, monitor: Any, problem: Problem | None, validated: bool) -> Iterator[Fault]:
+    """Return a fault where something watches a metric that won't be logged, as far as that can be told without data."""
+    if not isinstance(monitor, str):
+        return
+    split, _, metric = monitor.partition("/")
+    splits = ["train", "val"] if validated else ["train"]
+    metrics = ["loss", *problem.metrics] if problem else None
+    patterns = [name.partition("<")[0] for name in metrics or () if "<" in name]
+    fits = metrics is None or metric in metrics or any(metric.startswith(pattern) for pattern in patterns)
+    if split in splits and metric and fits:
+        return
+    logged = [f"{each}/{name}" for each in splits for name in metrics or ["loss"]]
+    why = "There is no validation split." if split == "val" and not validated else ""
+    what = f"{key[0]} watches a metric that is logged" + (f": {', '.join(logged)}." if metrics else ".")
+    yield Fault(key, sentences(what, f"Received: {monitor}.", why, did_you_mean(monitor, logged)))

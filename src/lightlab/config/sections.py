@@ -1,0 +1,165 @@
+"""The sections of a config, and the keys of each: read from the signatures of what they are for."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from lightlab.errors import Fault, did_you_mean, sentences
+from lightlab.registry import plugin_modules
+from lightlab.signatures import REQUIRED, Parameter, Signature, read_signature, signature_of
+from lightlab.training.options import CheckpointOptions, EarlyStoppingOptions
+
+#: The verbs of Lightning's Trainer, which stock configs have sections for.
+TRAINER_VERBS = ("fit", "validate", "test", "predict")
+_AtLeastZero = Annotated[int, Field(ge=0)]
+_AtLeastOne = Annotated[int, Field(ge=1)]
+_Unlimited = Annotated[int, Field(ge=-1)]
+_Batches = {int: _AtLeastZero, float: Annotated[float, Field(ge=0, le=1)]}
+#: What the Trainer asks of its arguments, and its annotations don't say.
+TRAINER_RANGES: dict[str, dict[type, Any]] = {
+    "accelerator": {str: Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"]},
+    "num_nodes": {int: _AtLeastOne},
+    "fast_dev_run": {int: _AtLeastZero},
+    "max_epochs": {int: _Unlimited},
+    "min_epochs": {int: _AtLeastZero},
+    "max_steps": {int: _Unlimited},
+    "min_steps": {int: _AtLeastZero},
+    "limit_train_batches": _Batches,
+    "limit_val_batches": _Batches,
+    "limit_test_batches": _Batches,
+    "limit_predict_batches": _Batches,
+    "overfit_batches": _Batches,
+    "val_check_interval": {int: _AtLeastOne, float: Annotated[float, Field(gt=0, le=1)]},
+    "check_val_every_n_epoch": {int: _AtLeastOne},
+    "num_sanity_val_steps": {int: _Unlimited},
+    "log_every_n_steps": {int: _AtLeastZero},
+    "accumulate_grad_batches": {int: _AtLeastOne},
+    "gradient_clip_val": {int: _AtLeastZero, float: Annotated[float, Field(ge=0)]},
+    "gradient_clip_algorithm": {str: Literal["norm", "value"]},
+    "profiler": {str: Literal["simple", "advanced", "pytorch", "xla"]},
+    "reload_dataloaders_every_n_epochs": {int: _AtLeastZero},
+}
+#: The strategies that Lightning has names for; plugins may have others.
+Strategies = Literal[
+    "auto", "ddp", "ddp_spawn", "ddp_fork", "ddp_notebook",
+    "ddp_find_unused_parameters_false", "ddp_find_unused_parameters_true",
+    "ddp_spawn_find_unused_parameters_false", "ddp_spawn_find_unused_parameters_true",
+    "ddp_fork_find_unused_parameters_false", "ddp_fork_find_unused_parameters_true",
+    "ddp_notebook_find_unused_parameters_false", "ddp_notebook_find_unused_parameters_true",
+    "deepspeed", "deepspeed_stage_1", "deepspeed_stage_2", "deepspeed_stage_2_offload",
+    "deepspeed_stage_3", "deepspeed_stage_3_offload", "deepspeed_stage_3_offload_nvme",
+    "fsdp", "fsdp_cpu_offload", "single_device", "single_tpu", "single_xla", "xla", "xla_debug",
+]  # fmt: skip
+#: Where that belongs which people write elsewhere, many of them with Keras or Lightning in mind.
+BELONGS = {
+    "activation": "in a layer, or nowhere: the problem adds the last one",
+    "batch_size": "under data.init_args",
+    "epochs": "under trainer, as max_epochs",
+    "gpus": "under trainer, as devices",
+    "input_shape": "nowhere: it follows from the data",
+    "learning_rate": "under model.optimizer.init_args, as lr",
+    "loss": "under model.head",
+    "lr": "under model.optimizer.init_args",
+    "metrics": "nowhere: they follow from the problem",
+    "num_classes": "nowhere: it follows from the data",
+    "output_shape": "nowhere: it follows from the data",
+    "patience": "under early_stopping",
+    "scheduler": "under model, as lr_scheduler",
+    "seed": "at the top level, as seed_everything",
+    "target": "under data.init_args",
+    "val_split": "under data.init_args, as split",
+    "validation_split": "under data.init_args, as split",
+}
+
+
+@cache
+def model_signature() -> Signature:
+    """Return what ``model`` takes."""
+    return _read("lightlab.module.Model")
+
+
+@cache
+def trainer_signature() -> Signature:
+    """Return what ``trainer`` takes: the arguments of Lightning's Trainer."""
+    signature = _read("lightning.pytorch.trainer.trainer.Trainer")
+    ranges: dict[str, dict[type, Any]] = {**TRAINER_RANGES, "strategy": {str: str if plugin_modules() else Strategies}}
+    return signature.with_types(
+        {each.name: _narrow(each.type, ranges.get(each.name, {})) for each in signature.parameters}
+    )
+
+
+def _read(path: str) -> Signature:
+    signature = read_signature(path)
+    assert signature is not None, path
+    return signature
+
+
+def _narrow(kind: Any, ranges: Mapping[type, Any]) -> Any:
+    """Return a type in which some of its alternatives are narrower."""
+    parts = typing.get_args(kind) if typing.get_origin(kind) is typing.Union else (kind,)
+    return typing.Union[tuple(ranges.get(part, part) for part in parts)]  # noqa: UP007 - of a tuple
+
+
+#: The sections that are options of lightlab's own.
+OPTIONS: dict[str, type] = {"early_stopping": EarlyStoppingOptions, "checkpoint": CheckpointOptions}
+#: The sections that hold other keys.
+SECTIONS = ("data", "model", "trainer", "early_stopping", "checkpoint")
+#: What stands at the top level of a config.
+CONFIG = Signature(
+    "config",
+    __name__,
+    (
+        Parameter("seed_everything", bool | Annotated[int, Field(ge=0, le=2**32 - 1)], "bool | int", True,
+                  "of all random numbers but those of data.seed; true to draw one, which config.yaml then keeps."),
+        Parameter("data", dict | str, "data source", REQUIRED,
+                  "what is read: class_path names a data source, init_args are its arguments."),
+        Parameter("model", dict, "mapping", REQUIRED, "layers, problem and optimizer."),
+        Parameter("early_stopping", dict | None, "mapping | None", None, "when to stop; null for not at all."),
+        Parameter("checkpoint", dict, "mapping", {}, "which weights to keep."),
+        Parameter("trainer", dict, "mapping", {}, "the arguments of Lightning's Trainer."),
+        Parameter("ckpt_path", str | None, "str | None", None,
+                  "a checkpoint, best or last: to go on from in fit, to evaluate or predict with in the other verbs."),
+        Parameter("output", str | None, "str | None", None,
+                  "the file that predict writes, .csv or .parquet; by default predictions.csv in the run folder."),
+    ),
+)  # fmt: skip
+
+
+def section_signature(section: str) -> Signature:
+    """Return what a section other than ``data`` takes; that of the whole config for the empty name."""
+    if section in OPTIONS:
+        return signature_of(OPTIONS[section])
+    return {"": CONFIG, "model": model_signature(), "trainer": trainer_signature()}[section]
+
+
+def find_unknown_keys(values: Mapping[Any, Any]) -> Iterator[Fault]:
+    """Return a fault for each key of a config, or of a section, that is none; with where it belongs."""
+    for key in values:
+        if key in TRAINER_VERBS:
+            rule = f"A config has no section for a verb: what stands below '{key}' belongs at the top level."
+            yield Fault((key,), rule)
+        elif not CONFIG.get(str(key)):
+            yield Fault((key,), sentences(f"A config has no section {key!r}.", _place("", key)))
+    for section in SECTIONS:
+        given = values.get(section)
+        if isinstance(given, Mapping):
+            known = ["class_path", "init_args"] if section == "data" else section_signature(section).names
+            for key in given:
+                if key not in known:
+                    yield Fault((section, key), sentences(f"{section} has no key {key!r}.", _place(section, key)))
+
+
+def _place(section: str, key: Any) -> str:
+    """Return where a key that a section does not have belongs, as far as that can be told."""
+    if key in BELONGS:
+        return f"It belongs {BELONGS[key]}."
+    for other in ("", "model", "trainer"):
+        if other != section and section_signature(other).get(str(key)):
+            return f"It belongs {f'under {other}' if other else 'at the top level'}."
+    names = section_signature(section).names
+    return did_you_mean(key, names) or f"There are: {', '.join(names)}."
