@@ -24,7 +24,7 @@ def test_help_and_version(capsys):
     [
         (["fitt"], "The first word after lightlab is a verb. Received: fitt. Did you mean fit?"),
         (["--config", "a.yaml", "fit"], "Received: --config. Write 'lightlab fit --config …'."),
-        (["train"], "Received: train. There are: init, data, fit, validate, test, predict."),
+        (["train"], "Received: train. There are: init, data, check,"),
         (["fit", "--plugin"], "--plugin takes the name of a module. Received nothing."),
         (["fit", "--plugin", "no_such"], "no_such: ModuleNotFoundError: No module named 'no_such'."),
     ],
@@ -63,4 +63,4 @@ def test_the_installed_program():
     program = Path(sys.executable).with_name("lightlab")
     result = subprocess.run([program, "fit", "--config", "missing.yaml"], capture_output=True, text=True, check=False)
     assert result.returncode == 2
-    assert result.stderr == "lightlab: error: --config takes a YAML file. Received: missing.yaml (no such file).\n"
+    assert result.stderr == "lightlab: error: A config is a YAML file. Received: missing.yaml (no such file).\n"

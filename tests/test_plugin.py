@@ -139,7 +139,7 @@ def test_template_passes_its_own_tests(python, tmp_path):
     """The tests of the template pass where nothing of it is but the wheel: the contract, a test for each rule."""
     shutil.copytree(EXAMPLE / "tests", "tests")
     shutil.copy(EXAMPLE / "pyproject.toml", "pyproject.toml")
-    said = run(python, "-m", "pytest", "-v", "-W", "error::UserWarning:lightlab", folder=tmp_path).stdout
+    said = run(python, "-m", "pytest", "-v", folder=tmp_path).stdout
     for part, rule in (
         ("feature_gate", "gradient_flows-6"),
         ("squareplus", "activation_keeps_the_shape-4x6"),

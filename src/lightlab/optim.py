@@ -37,7 +37,7 @@ SCHEDULERS: dict[str, type[LRScheduler]] = {
 }
 #: What torch's constructors ask of numbers, and their annotations don't say.
 RANGES: dict[str, Any] = {
-    "lr": Positive,
+    "lr": NonNegative,
     "weight_decay": NonNegative,
     "momentum": NonNegative,
     "betas": tuple[Rate, Rate],

@@ -145,9 +145,7 @@ def check_parameters(
     Raises:
         ConfigError: with every fault, those of nested layers too.
     """
-    signature = component
-    if not isinstance(signature, Signature):
-        signature = signature_of(component, hidden, optional)
+    signature = component if isinstance(component, Signature) else signature_of(component, hidden, optional)
     if value is None:
         value = {}
     if not isinstance(value, Mapping):
@@ -199,12 +197,15 @@ def _explain(
     """Say each fault once, in the terms of the config."""
     messages: dict[str, list[str]] = {}
     choices: dict[str, list[str]] = {}
+    unknown = [name for name in value if name not in known]
     for fault in error.errors(include_url=False):
         parameter = str(fault["loc"][0]) if fault["loc"] else ""
         if fault["type"] == "extra_forbidden":
             takes = f"It takes {', '.join(known)}." if known else "It takes none."
             text = sentences(f"{name} has no parameter {parameter!r}.", did_you_mean(parameter, known), takes)
         elif fault["type"] == "missing" and len(fault["loc"]) == 1:
+            if any(did_you_mean(other, [parameter]) for other in unknown):
+                continue  # it is there, misspelt
             text = f"{name} needs {parameter!r}."
         elif fault["type"] in ("needs_python_object", "is_instance_of", "callable_type"):
             text = NO_PLAIN_VALUE

@@ -101,11 +101,11 @@ def test_config_of_a_run(config, capsys):
 @pytest.mark.parametrize(
     ("change", "arguments", "message"),
     [
-        (("target: kind", "targt: kind"), [], "pets.yaml:1: data.targt: TableData has no option 'targt'. Did you mean"),
+        (("target: kind", "targt: kind"), [], "pets.yaml:1: data.init_args.targt: TableData has no parameter 'targt'. Did you mean"),
         (("dense: 4", "densee: 4"), [], "pets.yaml:2: model.layers[0].densee"),
         (("model:", "modell:"), [], "pets.yaml:2: modell: A config has no section 'modell'. Did you mean model?"),
         (("target: kind", "target: kinds"), [], "has no column 'kinds'. Did you mean kind?"),
-        (("", ""), ["--data.batch_size", "0"], "command line: data.batch_size"),
+        (("", ""), ["--data.batch_size", "0"], "command line: data.init_args.batch_size"),
         (("", ""), ["--format", "xml"], "lightlab data: argument --format: invalid choice: 'xml'"),
     ],
 )

@@ -198,7 +198,7 @@ def test_balanced_training():
         (
             lambda: BundledData("iris", batch_size=0),
             ConfigError,
-            "data.batch_size: batch_size is 1 or more. Received: 0",
+            "data.batch_size: BundledData's batch_size must be greater than 0. Received: 0",
         ),
         (
             lambda: BundledData("iris").connect("binry"),
@@ -211,7 +211,7 @@ def test_balanced_training():
             ConfigError,
             "Problem regression has none",
         ),
-        (lambda: BundledData("iris", num_workers=-1), ConfigError, "data.num_workers: num_workers is 0 or more"),
+        (lambda: BundledData("iris", num_workers=-1), ConfigError, "data.num_workers: BundledData's num_workers must be greater than or equal to 0"),
         (
             lambda: BundledData("iris", augment=["random_flop", {"mixup": -1}]),
             ConfigError,

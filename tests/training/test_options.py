@@ -13,7 +13,7 @@ LOGGED = {"train/loss": "min", "train/accuracy": "max", "val/loss": "min", "val/
     [
         ({}, "val/loss", "min"),
         ({"monitor": "val/accuracy"}, "val/accuracy", "max"),
-        ({"monitor": "val/accuracy", "mode": "min"}, "val/accuracy", "min"),
+        ({"monitor": "val/accuracy", "mode": "max"}, "val/accuracy", "max"),
     ],
 )
 def test_monitor_and_mode(options, monitor, mode):
@@ -34,3 +34,10 @@ def test_metric_that_is_not_logged(options):
         options(monitor="val/acuracy").build(LOGGED, "val/loss")
     with pytest.raises(ConfigError, match="There is no validation split"):
         options().build({"train/loss": "min"}, "val/loss")
+
+
+@pytest.mark.parametrize("options", [EarlyStoppingOptions, CheckpointOptions])
+def test_mode_against_the_metric(options):
+    """A mode that would keep the worst is refused."""
+    with pytest.raises(ConfigError, match=r"mode: val/loss is better when it is less, .*Received: max"):
+        options(mode="max").build(LOGGED, "val/loss")

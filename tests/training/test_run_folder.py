@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from lightlab.errors import RunError
-from lightlab.training.run_folder import claim_run, environment, find_run_checkpoint, versions
+from lightlab.training.run_folder import environment
+from lightlab.training.run_paths import claim_run, find_run_checkpoint, versions
 
 
 def test_versions_count_up():

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from lightlab.commands.options import OptionParser
 from lightlab.errors import RunError
+from lightlab.files import write_text
 
 PARSER = OptionParser(
     "init",
@@ -47,21 +47,6 @@ def run(arguments: list[str]) -> None:
 
     silence()
     proposal = propose(options.path, options.target)
-    _write(write_config(proposal, str(output)), output)
+    write_text(write_config(proposal, str(output)), output, "config")
     print("\n".join(decisions(proposal)))
     print(f"\n{output} is written. Next:\n  lightlab data {output}\n  lightlab fit --config {output}")
-
-
-def _write(text: str, path: Path) -> None:
-    """Write a file so that it is whole at every moment.
-
-    Raises:
-        RunError: it can't be written; what stood there before still does.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    except OSError as cause:
-        temporary.unlink(missing_ok=True)
-        raise RunError(f"The config can't be written to {path}: {cause}.") from cause

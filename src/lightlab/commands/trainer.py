@@ -39,7 +39,6 @@ def run(call: Call) -> None:
     Raises:
         LightlabError: something given is wrong.
     """
-    silence()
     LightlabCLI(call)
 
 
@@ -48,6 +47,7 @@ class LightlabCLI(LightningCLI):
 
     def __init__(self, call: Call) -> None:
         self.call = call
+        silence()
         super().__init__(
             Model,
             Data,
@@ -176,12 +176,16 @@ class LightlabCLI(LightningCLI):
         tensorboard = options.get("logger") in (None, True)
         if tensorboard and not options.get("fast_dev_run"):
             callbacks.append(LearningRateMonitor(logging_interval="epoch"))
-        self.run_folder = RunFolder(self.root, self.call.name, config_text(self.call.config), tensorboard)
+        self.run_folder = RunFolder(self.root, self.call.name, self._config_text(), tensorboard)
         if self.checkpoint_path:
             stored = self.call.stored or read_checkpoint(self.checkpoint_path)
             check_resumable(stored, self.model, options.get("max_epochs"))
             callbacks.insert(0, Resume(self.model.optimizer_spec.arguments))
         return [self.run_folder, *callbacks]
+
+    def _config_text(self) -> str:
+        """Return the config that repeats the run: with the seed that was drawn, if one was."""
+        return config_text({**self.call.config, "seed_everything": self._get(self.config, "seed_everything")})
 
     def _output(self) -> Path:
         given = self.call.config.get("output")

@@ -30,6 +30,8 @@ def check_config(sources: Sources) -> dict[str, Any]:
     Raises:
         ConfigError: with every fault, and the place of each.
     """
+    if not sources.values:
+        raise ConfigError.at((), "A config is needed: --config FILE. 'lightlab init PATH' writes one for your data.")
     checked, faults = _Check(sources.values).run()
     if changed := sources.read_as_text(fault.key for fault in faults):
         wrong = {bare_key(fault.key) for fault in _Check(sources.values).run()[1]}
@@ -51,7 +53,10 @@ class _Check:
     def run(self) -> tuple[dict[str, Any], list[Fault]]:
         """Return the config, classes in their long form; and its faults."""
         with collect(self.faults):
-            check_parameters(CONFIG, _known(self.values, CONFIG.names), (), name="A config")
+            # Those that are misspelt are there; what they are called is said by find_unknown_keys.
+            misspelt = [name for name in CONFIG.names if any(did_you_mean(key, [name]) for key in self.values)]
+            absent = [name for name in misspelt if name not in self.values]
+            check_parameters(CONFIG.without(absent), _known(self.values, CONFIG.names), (), name="A config")
         model = self.check_model()
         self.check_data()
         for section in ("trainer", "early_stopping", "checkpoint"):

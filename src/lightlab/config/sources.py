@@ -200,7 +200,7 @@ def _spell_key(key: Key) -> Key:
 
 def _pairs(options: Sequence[str], faults: list[Fault]) -> list[tuple[str, str]]:
     """Return the name and the text of each option."""
-    pairs = []
+    pairs: list[tuple[str, str]] = []
     given = iter(options)
     for option in given:
         name, equals, text = option.removeprefix("--").partition("=")
@@ -246,12 +246,13 @@ def _lay(below: Any, key: Key, value: Any, above: Key) -> Any:
     if isinstance(below, str):  # a name alone, whose arguments follow
         below = spell_class(below)
     known: Mapping[Any, Any] = below if isinstance(below, Mapping) else {}
-    return merge(known, {first: _lay(known.get(first), rest, value, (*above, first))})
+    laid: dict[Any, Any] = {first: _lay(known.get(first), rest, value, (*above, first))}
+    return merge(known, laid)
 
 
-def _replace(config: Mapping[str, Any], key: Key, value: Any) -> dict[str, Any]:
-    below = config[str(key[0])]
-    return {**config, str(key[0]): _replace(below, key[1:], value) if len(key) > 1 else value}
+def _replace(config: Mapping[Any, Any], key: Key, value: Any) -> dict[str, Any]:
+    first, *rest = key
+    return {**config, **{str(first): _replace(config[first], tuple(rest), value) if rest else value}}
 
 
 def _look_up(values: Any, key: Key) -> Any:

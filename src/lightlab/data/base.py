@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_only
+from pydantic import Field
 from torch import Tensor
 
 from lightlab.batch import Batch
@@ -32,12 +33,14 @@ from lightlab.data.targets import (
 )
 from lightlab.data_spec import DataSpec, InputSpec, Normalize
 from lightlab.errors import CheckpointError, ConfigError, DataError, RegistryError, TargetError
+from lightlab.layers.parameters import PositiveInt
 from lightlab.problems import Problem
 from lightlab.registry import PROBLEMS
+from lightlab.specs import check_parameters
 
 say = rank_zero_only(print)
 #: What NumPy's generators take, and one more is asked for.
-MOST_SEED = 2**32 - 2
+Seed = Annotated[int, Field(ge=0, le=2**32 - 2)]
 
 
 @dataclass(frozen=True)
@@ -93,20 +96,17 @@ class Data(LightningDataModule):
 
     def __init__(
         self,
-        batch_size: int = 32,
+        batch_size: PositiveInt = 32,
         split: list[float] | dict[str, Any] = (0.7, 0.15, 0.15),  # type: ignore[assignment]  # not to be changed
-        seed: int = 0,
+        seed: Seed = 0,
         normalize: Normalize = "standard",
         balanced: bool = False,
         augment: list[Any] | None = None,
-        num_workers: int | None = None,
+        num_workers: Annotated[int, Field(ge=0)] | None = None,
     ) -> None:
         super().__init__()
-        for name, value, least in (("batch_size", batch_size, 1), ("seed", seed, 0), ("num_workers", num_workers, 0)):
-            if value is not None and value < least:
-                raise ConfigError.at(("data", name), f"{name} is {least} or more. Received: {value}.")
-        if seed > MOST_SEED:
-            raise ConfigError.at(("data", "seed"), f"seed is at most {MOST_SEED}. Received: {seed}.")
+        given = {"batch_size": batch_size, "seed": seed, "normalize": normalize, "balanced": balanced}
+        check_parameters(Data, {**given, "num_workers": num_workers}, ("data",), name=type(self).__name__)
         self.batch_size = batch_size
         self.split = parse_split(split)
         self.seed = seed

@@ -119,7 +119,7 @@ def signature_of(component: Callable[..., Any], hidden: Iterable[str] = (), opti
 
 @cache
 def _signature_of(component: Any, hidden: frozenset[str], optional: frozenset[str]) -> Signature:
-    target = component.__init__ if isinstance(component, type) else component
+    target = vars(component).get("__init__", component) if isinstance(component, type) else component
     try:
         types = typing.get_type_hints(target, include_extras=True)
     except (NameError, TypeError):  # annotations that exist for the type checker only
@@ -164,6 +164,10 @@ def describe_parameters(*docstrings: str) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for docstring in docstrings:
-        for parameter in docstring_parser.parse(docstring, docstring_parser.DocstringStyle.GOOGLE).params:
+        try:
+            parsed = docstring_parser.parse(docstring, docstring_parser.DocstringStyle.GOOGLE)
+        except docstring_parser.ParseError:  # torch's and others' own styles
+            continue
+        for parameter in parsed.params:
             found.setdefault(parameter.arg_name, " ".join((parameter.description or "").split()))
     return found

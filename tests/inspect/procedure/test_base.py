@@ -88,10 +88,18 @@ def test_seeded():
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.0, "0.00"), (2.345, "2.35"), (-0.5, "-0.50"), (150.4, "150"), (25000.0, "2.50e+04"), (0.0034, "0.0034")],
+    [
+        (0.0, "0"),
+        (0.0456, "0.046"),
+        (2.345, "2.35"),
+        (-0.5, "-0.50"),
+        (150.4, "150"),
+        (25000.0, "2.50e+04"),
+        (0.0034, "0.0034"),
+    ],
 )
 def test_short(value, text):
-    """Three digits, at any size."""
+    """Few digits, at any size."""
     assert short(value) == text
 
 

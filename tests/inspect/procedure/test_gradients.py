@@ -93,7 +93,7 @@ def test_kernels_of_zero(run_step):
     """A layer of zeros behind a relu never learns."""
     found = run_step(check_gradients, ["flatten", dense("relu", init="zeros")], digits())
     assert found.verdict == "failed"
-    assert "vanishing in 1 of 2 layers, most at model.layers[1].dense: 0.00" in found.text
+    assert "vanishing in 1 of 2 layers, most at model.layers[1].dense: 0, 0.0" in found.text
 
 
 def test_kernels_of_zero_that_are_meant(run_step):

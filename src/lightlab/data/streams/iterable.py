@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from importlib import import_module
 from itertools import islice
 from typing import Any
 
@@ -20,7 +19,8 @@ from lightlab.data.streams.loader import Encoder
 from lightlab.data.streams.samples import SampleLoader, Samples, SampleStream, Share
 from lightlab.data.targets import check_encoded, known_targets, typed_target
 from lightlab.data_spec import DataSpec, InputSpec
-from lightlab.errors import ConfigError, DataError, PluginError, did_you_mean, sentences
+from lightlab.errors import ConfigError, DataError, did_you_mean, sentences
+from lightlab.registry import plugin_modules
 
 
 class IterableData(Data):
@@ -32,8 +32,8 @@ class IterableData(Data):
 
     Every process makes all samples and takes its share of each step, so nothing is lost or doubled; they must be the
     same in each process and each time, so draw them with a seed of your own. A function that has a parameter ``epoch``
-    or ``split`` is given it. In a config a function is named ``module:function``, and is imported from the folder
-    where lightlab is called. **This runs its code**, as ``--plugin`` does: use no config that you don't trust.
+    or ``split`` is given it. In a config a function is named ``module:function``, and lightlab is called with
+    ``--plugin module``: a config alone brings no code to run.
 
     What is learned of shape, statistics and classes is learned from the first samples of ``train``. Where
     ``trainer.limit_train_batches`` is a number of batches, an epoch goes on where the one before stopped.
@@ -233,11 +233,10 @@ def _find_maker(given: Any, split: str) -> tuple[Any, str]:
     """Return what makes samples, and what it is called.
 
     Raises:
-        ConfigError: it is nothing that can be iterated over again and again.
-        PluginError: a module that can't be imported.
+        ConfigError: it is nothing that can be iterated over again and again, or no function of a plugin.
     """
     if isinstance(given, str):
-        return _import(given, split), given
+        return _find_function(given, split), given
     name = getattr(given, "__name__", type(given).__name__)
     if isinstance(given, Iterator):
         raise ConfigError.at(
@@ -252,21 +251,24 @@ def _find_maker(given: Any, split: str) -> tuple[Any, str]:
     return given, name
 
 
-def _import(path: str, split: str) -> Any:
+def _find_function(path: str, split: str) -> Any:
+    """Return a function of a plugin's module, named as ``module:function``.
+
+    Raises:
+        ConfigError: there is none.
+    """
     module, _, name = path.partition(":")
+    key = ("data", split)
     if not module or not name:
-        raise ConfigError.at(("data", split), f"A function is named as module:function. Received: {path!r}.")
-    try:
-        imported = import_module(module)
-    except Exception as cause:
-        raise PluginError(
-            f"data.{split} names a module that can be imported from here. Received: {module}: "
-            f"{type(cause).__name__}: {cause}."
-        ) from cause
-    if not hasattr(imported, name):
-        near = did_you_mean(name, vars(imported))
-        raise ConfigError.at(("data", split), sentences(f"The module {module} has no {name!r}.", near))
-    return getattr(imported, name)
+        raise ConfigError.at(key, f"A function is named as module:function. Received: {path!r}.")
+    modules = plugin_modules()
+    if module not in modules:
+        rule = f"A config reaches the functions of plugins only: call lightlab with --plugin {module}, if you trust it."
+        raise ConfigError.at(key, f"{rule} Received: {path!r}.")
+    if not callable(getattr(modules[module], name, None)):
+        near = did_you_mean(name, vars(modules[module]))
+        raise ConfigError.at(key, sentences(f"The module {module} has no function {name!r}.", near))
+    return getattr(modules[module], name)
 
 
 def _check_inputs(rows: Rows, spec: InputSpec) -> Tensor:

@@ -221,14 +221,16 @@ def head_of_zeros(head: Head) -> Tensor:
 
 
 def short(value: float) -> str:
-    """Return a number in three digits.
+    """Return a number in few digits: two decimals, or two digits where these would not show it.
 
-    >>> short(2.3026), short(0.00001234), short(12345.0), short(0.7)
-    ('2.30', '1.23e-05', '1.23e+04', '0.70')
+    >>> short(2.3026), short(0.0345), short(0.00001234), short(12345.0), short(0.0)
+    ('2.30', '0.035', '1.2e-05', '1.23e+04', '0')
     """
-    if value == 0 or 0.01 <= abs(value) < 1000:
+    if abs(value) < 0.1:
+        return f"{value:.2g}"
+    if abs(value) < 1000:
         return f"{value:.2f}" if abs(value) < 100 else f"{value:.0f}"
-    return f"{value:.3g}" if abs(value) < 0.01 else f"{value:.2e}"
+    return f"{value:.2e}"
 
 
 def one_line(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -24,10 +25,10 @@ RATE = 1e-3
 #: shipped configs is 0.03.
 VANISHING = 1e-4
 #: Gradients explode where one is so many times its layer's weights, the loss measured in what chance leaves to learn.
-#: The largest of the shipped configs is 3.
+#: The largest of the shipped configs is 4.
 EXPLODING = 300.0
 #: Units are dead that are zero in all rows of the sample. Half of a layer is a warning: of the shipped configs none has
-#: more than a quarter. Where nine in ten are dead, the layer passes next to nothing.
+#: more than a tenth. Where nine in ten are dead, the layer passes next to nothing.
 DEAD_WARNED, DEAD_FAILED = 0.5, 0.9
 #: Activations with an output of exactly zero for all that is too low; their gradient is zero there, too.
 RECTIFIERS = (nn.ReLU, nn.ReLU6, nn.Hardswish)
@@ -52,7 +53,7 @@ def check_gradients(subject: Subject) -> Result:
     dead = _forward_and_backward(model, subject)
     ratios = {name: ratio / chance.room for name, ratio in _gradients(model).items()}
     figures: dict[str, Any] = {
-        "gradients": {name: ratio if torch.isfinite(torch.tensor(ratio)) else None for name, ratio in ratios.items()},
+        "gradients": {name: ratio if math.isfinite(ratio) else None for name, ratio in ratios.items()},
         "dead_units": dead,
     }
     lines = table([["layer", "gradient / weights"], *([name, f"{ratio:.2g}"] for name, ratio in ratios.items())])

@@ -98,7 +98,7 @@ def run_procedure(
         >>> model = Model([{"dense": {"units": 16, "activation": "tanh"}}], problem="multiclass")
         >>> found = run_procedure(model, BundledData("iris", batch_size=16), say=lambda text: None)
         >>> found.passed, found.results[4].step, found.results[4].text
-        (True, 'loss at start', '1.42, chance 1.10 (ln 3)')
+        (True, 'loss at start', '1.4..., chance 1.10 (ln 3)')
     """
 
     def clip(clipped: nn.Module) -> None:
