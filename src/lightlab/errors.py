@@ -113,7 +113,16 @@ class PluginError(LightlabError):
 
 
 class DataError(LightlabError):
-    """A file, a row or a column that can't be used."""
+    """A file, a row or a column that can't be used.
+
+    Args:
+        message: what is wrong.
+        about: the value of an option that names what can't be used, such as a column: a config has a line for it.
+    """
+
+    def __init__(self, message: str, about: str | None = None) -> None:
+        super().__init__(message)
+        self.about = about
 
 
 class TargetError(DataError):

@@ -282,10 +282,26 @@ class Model(LightningModule):
             CheckpointError: it can't be read, or is no checkpoint of lightlab's.
         """
         checkpoint = read_checkpoint(path)
-        model = cls(**checkpoint["hyper_parameters"])
+        given = checkpoint["hyper_parameters"]
+        known = ("layers", "problem", "head", "optimizer", "lr_scheduler")
+        if unknown := [name for name in given if name not in known]:
+            raise CheckpointError(f"A model is made of {', '.join(known)}. {path} has {', '.join(unknown)}, too.")
+        model = cls(**given)
         model.on_load_checkpoint(checkpoint)
         model.load_state_dict(checkpoint["state_dict"])
         return model.eval()
+
+    @classmethod
+    def load_from_checkpoint(cls, checkpoint_path: Any, *others: Any, **options: Any) -> Model:
+        """Do what `load` does, under Lightning's name: the file is all that counts, and nothing in it runs.
+
+        Raises:
+            TypeError: something else is given beside the file.
+            CheckpointError: it can't be read, or is no checkpoint of lightlab's.
+        """
+        if others or options:
+            raise TypeError("A lightlab checkpoint is whole: load_from_checkpoint takes its path alone.")
+        return cls.load(checkpoint_path)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what is known of the data, and the metrics at this point."""

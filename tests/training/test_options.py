@@ -39,5 +39,5 @@ def test_metric_that_is_not_logged(options):
 @pytest.mark.parametrize("options", [EarlyStoppingOptions, CheckpointOptions])
 def test_mode_against_the_metric(options):
     """A mode that would keep the worst is refused."""
-    with pytest.raises(ConfigError, match=r"mode: val/loss is better when it is less, .*Received: max"):
+    with pytest.raises(ConfigError, match=r"mode: val/loss is better when it is less: .*Received: max"):
         options(mode="max").build(LOGGED, "val/loss")

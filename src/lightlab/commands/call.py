@@ -10,7 +10,7 @@ from typing import Any
 
 from lightlab.config.check import check_config
 from lightlab.config.sources import Sources
-from lightlab.errors import ConfigError, LightlabError
+from lightlab.errors import ConfigError, DataError, LightlabError
 from lightlab.training.run_paths import BEST, LAST, VERSION_PREFIX
 
 CONFIG_OPTIONS = ("--config", "-c")
@@ -36,7 +36,7 @@ class Call:
     sources: Sources
     config: Mapping[str, Any]
     checkpoint: str | None
-    stored: Mapping[str, Any] | None
+    stored: dict[str, Any] | None
 
     @property
     def run(self) -> Path | None:
@@ -80,6 +80,11 @@ def reading(verb: str, arguments: Sequence[str]) -> Iterator[Call]:
         yield Call(verb, files, sources, check_config(sources), checkpoint, stored)
     except ConfigError as error:
         raise sources.located(error) from error
+    except DataError as error:
+        key = sources.find(("data", "init_args"), error.about)
+        if key is None:
+            raise
+        raise sources.located(ConfigError.at(key, str(error))) from error
 
 
 def split_configs(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -40,7 +40,7 @@ def run(arguments: list[str]) -> None:
     from lightlab.commands.call import reading
 
     with reading("fit", rest) as call:
-        from lightlab.commands.trainer import ConfigReader
+        from lightlab.commands.reader import ConfigReader
 
         reader = ConfigReader(call)
         picture = Path(options.output or f"data_{call.name}.png")

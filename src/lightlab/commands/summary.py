@@ -77,13 +77,12 @@ def _of_config(arguments: list[str]) -> Model:
     from lightlab.commands.call import reading
 
     with reading("fit", arguments) as call:
-        from lightlab.commands.trainer import ConfigReader
+        from lightlab.commands.reader import ConfigReader
 
         reader = ConfigReader(call)
         reader.datamodule.setup("fit")
-        model: Model = reader.model
-        model.build(reader.datamodule.connect(model.problem))
-        return model
+        reader.model.build(reader.datamodule.connect(reader.model.problem))
+        return reader.model
 
 
 def _write(summary: Summary, form: str) -> str:

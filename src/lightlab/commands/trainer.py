@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jsonargparse import Namespace, set_parsing_settings
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.cli import LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 
 from lightlab.checkpoint import SafeCheckpointIO, digests, read_checkpoint
 from lightlab.commands.call import Call
-from lightlab.commands.quiet import silence
-from lightlab.config.defaults import config_text, with_defaults
-from lightlab.data import Data
-from lightlab.errors import ConfigError, DataError, LightlabError, RunError
+from lightlab.commands.reader import ConfigReader, as_namespace
+from lightlab.config.defaults import config_text
+from lightlab.errors import ConfigError, DataError, RunError
 from lightlab.inspect.outcome import Outcome, align, metric_lines
-from lightlab.module import Model
-from lightlab.signatures import read_signature
-from lightlab.training.options import CheckpointOptions, EarlyStoppingOptions, resolve_monitor
+from lightlab.training.options import CheckpointOptions, EarlyStoppingOptions
 from lightlab.training.predictions import WRITERS, PredictionWriter
 from lightlab.training.progress import Progress
 from lightlab.training.resume import Resume, check_resumable
@@ -42,60 +38,15 @@ def run(call: Call) -> None:
     LightlabCLI(call)
 
 
-class LightlabCLI(LightningCLI):
-    """LightningCLI with lightlab's model and data; runs the call on construction, as its base does."""
+class LightlabCLI(ConfigReader):
+    """LightningCLI with lightlab's model, data and Trainer; runs the call on construction, as its base does."""
 
-    def __init__(self, call: Call) -> None:
-        self.call = call
-        silence()
-        super().__init__(
-            Model,
-            Data,
-            save_config_callback=None,
-            subclass_mode_data=True,
-            auto_configure_optimizers=False,
-            load_from_checkpoint_support=False,
-        )
+    def trainer_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return all of the Trainer's options."""
+        return {name: as_namespace(value) for name, value in options.items()}
 
-    # Parsing
-
-    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]  # which verb is known by now
-        """Return the verb, and which of the Trainer's arguments are not for configs."""
-        ours = {"weights_only", "verbose", "return_predictions"}
-        return {self.call.verb: LightningCLI.subcommands()[self.call.verb] | ours}
-
-    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Take over the config, which is read and checked already."""
-        # A value stays what it is: nothing is made of text that reads like a number or a class.
-        set_parsing_settings(instantiate_subclass_spec_in_any=False)
-        # Of what a config names only this is imported, and all of it was looked up in lists of what there is.
-        set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=list(_class_paths(self.call.config)))
-        config = self._parser(self.call.verb).get_defaults()
-        filled = with_defaults(self.call.config)
-        config["seed_everything"] = filled["seed_everything"]
-        config["data"] = _as_namespace(filled["data"])
-        config["model"].update(_namespace(filled["model"]))
-        config["trainer"].update(_namespace({name: _as_namespace(value) for name, value in filled["trainer"].items()}))
-        self.config = _namespace({"subcommand": self.call.verb, self.call.verb: config})
-
-    def _parse_ckpt_path(self) -> None:
-        """Do nothing: Lightning would let the checkpoint beat the command line here."""
-
-    # Instantiation
-
-    def instantiate_classes(self) -> None:
-        """Make data, model and Trainer.
-
-        Raises:
-            LightlabError: what a constructor of ours says, which jsonargparse wraps in an error about types.
-        """
-        try:
-            super().instantiate_classes()
-        except ValueError as error:
-            cause: BaseException | None = error
-            while cause is not None and not isinstance(cause, LightlabError):
-                cause = cause.__cause__
-            raise cause or error from error
+    def _run_subcommand(self, subcommand: str) -> None:
+        LightningCLI._run_subcommand(self, subcommand)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Return the Trainer, its callbacks chosen for the verb; data and model are ready before it."""
@@ -149,27 +100,17 @@ class LightlabCLI(LightningCLI):
 
     def _prepare_fit(self, options: dict[str, Any]) -> list[Any]:
         """Load data and build the model, so that whatever is wrong with them shows before there is a run folder."""
-        self.datamodule.setup("fit")
-        spec = self.datamodule.connect(self.model.problem)
-        self.model.build(spec)
-        self.datamodule.check_targets(self.model.head.valid, self.model.head.rule)
-        validated = "val" in self.datamodule.counts and options.get("limit_val_batches") != 0
-        logged = {f"train/{name}": mode for name, mode in self.model.metric_modes().items()}
-        if validated:
-            logged |= {name.replace("train/", "val/"): mode for name, mode in logged.items()}
-        scheduler = self.model.scheduler_spec
-        if scheduler and scheduler.name == "ReduceLROnPlateau":
-            watched_rate = scheduler.monitor or self.model.problem_row.monitor
-            resolve_monitor(watched_rate, None, logged, "model.lr_scheduler")
+        self.connect()
+        self.check_watched()
         early_stopping = self.call.config.get("early_stopping")
         checkpoint = CheckpointOptions(**self.call.config.get("checkpoint", {}))
         watched = self.model.problem_row.monitor
         callbacks: list[Any] = []
         if early_stopping is not None:
-            callbacks.append(EarlyStoppingOptions(**early_stopping).build(logged, watched))
-        kept = watched if validated else watched.replace("val/", "train/")
+            callbacks.append(EarlyStoppingOptions(**early_stopping).build(self.logged, watched))
+        kept = watched if self.is_validated else watched.replace("val/", "train/")
         if options.get("enable_checkpointing") is not False and not options.get("fast_dev_run"):
-            self.best, last = checkpoint.build(logged, kept)
+            self.best, last = checkpoint.build(self.logged, kept)
             callbacks += [self.best, last]
         if options.get("enable_progress_bar") is not False:
             callbacks.append(Progress(kept))
@@ -206,6 +147,7 @@ class LightlabCLI(LightningCLI):
     def before_fit(self) -> None:
         """Say what is about to be trained."""
         spec = self.model.data_spec
+        assert spec is not None  # the model is built by now
         rows = ", ".join(
             f"{'any number of' if count is None else count} {split}" for split, count in self.datamodule.counts.items()
         )
@@ -278,44 +220,6 @@ class LightlabCLI(LightningCLI):
     def after_predict(self) -> None:
         """Say where the predictions are."""
         _say(f"predictions: {self._output()}")
-
-
-class ConfigReader(LightlabCLI):
-    """Reads a call as fit does, and makes its data and model, but neither Trainer nor run."""
-
-    def instantiate_trainer(self, **kwargs: Any) -> None:  # type: ignore[override]  # there is none
-        """Do nothing."""
-
-    def _run_subcommand(self, subcommand: str) -> None:
-        """Do nothing."""
-
-
-def _class_paths(value: Any) -> Iterator[str]:
-    """Return the path of every class that a config names."""
-    if isinstance(value, Mapping):
-        if isinstance(value.get("class_path"), str):
-            yield value["class_path"]
-        value = list(value.values())
-    for part in value if isinstance(value, list) else ():
-        yield from _class_paths(part)
-
-
-def _as_namespace(value: Any) -> Any:
-    """Return a value in which classes are namespaces, as jsonargparse has them."""
-    if isinstance(value, list):
-        return [_as_namespace(part) for part in value]
-    if not isinstance(value, Mapping) or "class_path" not in value:
-        return value
-    signature = read_signature(value["class_path"])
-    known: dict[str, Any] = {}
-    others: dict[str, Any] = {}
-    for name, part in value.get("init_args", {}).items():
-        (known if signature is None or signature.get(name) else others)[name] = _as_namespace(part)
-    return _namespace({"class_path": value["class_path"], "init_args": _namespace(known), "dict_kwargs": others})
-
-
-def _namespace(values: dict[str, Any]) -> Namespace:
-    return Namespace(values)  # type: ignore[no-untyped-call]  # jsonargparse publishes no types for it
 
 
 def _say(text: str) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from lightlab.commands.verbs import TRAINER_VERBS
 from lightlab.config.sections import CONFIG, SECTIONS, section_signature
 from lightlab.signatures import Parameter, Signature, read_signature
+from lightlab.signatures.words import type_in_words, value_in_yaml, without_markup
 
 PRINT_CONFIG = "--print_config"
 USAGE = """usage: lightlab {verb} --config FILE [--config FILE …] [--KEY VALUE …] [--plugin MODULE]
@@ -47,10 +48,7 @@ def help_text(verb: str) -> str:
     what = TRAINER_VERBS[verb]
     parts = [USAGE.format(verb=verb, what=what[0].upper() + what[1:])]
     parts.append(_section("", "", (each for each in CONFIG.parameters if each.name not in SECTIONS)))
-    data = read_signature("lightlab.data.base.Data")
-    assert isinstance(data, Signature)
-    first = Parameter("class_path", written="name", description="a data source: 'lightlab list data' has them.")
-    parts.append(_section("data", "what every data source takes", [first, *data.parameters]))
+    parts.append(_section("data", "what every data source takes", data_signature().parameters))
     for section in SECTIONS[1:]:
         about = "the arguments of Lightning's Trainer" if section == "trainer" else ""
         parts.append(_section(section, about, section_signature(section).parameters))
@@ -61,8 +59,10 @@ def _section(name: str, about: str, parameters: Iterable[Parameter]) -> str:
     """Return a section's keys, two columns wide."""
     lines = [f"{name}{f': {about}' if about else ''}"] if name else ["at the top level"]
     for each in parameters:
-        default = "" if each.required or each.default is None else f" (default: {each.default})"
-        head = f"  --{name}{'.' if name else ''}{each.name}  {each.written}{default}"
-        body = textwrap.fill(each.description, 112, initial_indent=" " * 8, subsequent_indent=" " * 8)
+        default = "" if each.required or each.default is None else f"; {value_in_yaml(each.default)} by default"
+        head = f"  --{name}{'.' if name else ''}{each.name}  {type_in_words(each)}{default}"
+        body = textwrap.fill(
+            without_markup(each.description), 112, initial_indent=" " * 8, subsequent_indent=" " * 8
+        )
         lines += [head, *([body] if body else [])]
     return "\n".join(lines) + "\n"

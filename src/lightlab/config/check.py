@@ -11,11 +11,12 @@ from lightlab.config.sections import CONFIG, find_unknown_keys, section_signatur
 from lightlab.config.sources import Sources, bare_key
 from lightlab.data.augment.base import parse_augment
 from lightlab.data.splits import parse_split
-from lightlab.errors import ConfigError, Fault, Key, collect, did_you_mean, sentences
+from lightlab.errors import ConfigError, Fault, Key, collect, did_you_mean
 from lightlab.model_spec import ModelSpec, parse_model
 from lightlab.problems import Problem
 from lightlab.registry import PROBLEMS
 from lightlab.specs import check_parameters
+from lightlab.training.options import say_not_logged
 
 
 def check_config(sources: Sources) -> dict[str, Any]:
@@ -165,7 +166,5 @@ def _check_monitor(key: Key, monitor: Any, problem: Problem | None, validated: b
     fits = metrics is None or metric in metrics or any(metric.startswith(pattern) for pattern in patterns)
     if split in splits and metric and fits:
         return
-    logged = [f"{each}/{name}" for each in splits for name in metrics or ["loss"]]
-    why = "There is no validation split." if split == "val" and not validated else ""
-    what = f"{key[0]} watches a metric that is logged" + (f": {', '.join(logged)}." if metrics else ".")
-    yield Fault(key, sentences(what, f"Received: {monitor}.", why, did_you_mean(monitor, logged)))
+    logged = [f"{each}/{name}" for each in splits for name in metrics or ["loss", "…"]]
+    yield Fault(key, say_not_logged(monitor, logged))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,20 +17,36 @@ from lightlab.errors import ConfigError, Fault, Key, did_you_mean, sentences
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 #: More than this no config has; but what takes memory and time for ever has.
-MOST_DEPTH, MOST_VALUES = 64, 100_000
+MOST_DEPTH, MOST_VALUES, MOST_DIGITS = 64, 100_000, 1000
+#: The place of what is no file.
+COMMAND_LINE = "command line"
+TOO_DEEP = f"A config is nested at most {MOST_DEPTH} deep."
+#: The tag of ``<<``.
+MERGE = "tag:yaml.org,2002:merge"
+
+BOOL = re.compile(r"(true|True|TRUE|false|False|FALSE)\Z")
+INT = re.compile(r"([-+]?[0-9]+|0x[0-9a-fA-F]+|0o[0-7]+)\Z")
+FLOAT = re.compile(r"([-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN))\Z")
 
 
 class Loader(_Base):  # type: ignore[misc]  # the faster of two loaders, where there is one
     """Reads plain data only, by the rules of YAML 1.2: ``1e-3`` is a number; ``yes``, dates and ``12:30`` are text."""
 
     yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {
-        first: [
-            (tag, pattern)
-            for tag, pattern in resolvers
-            if tag.rsplit(":", 1)[-1] not in ("bool", "float", "int", "timestamp")
-        ]
+        first: [(tag, pattern) for tag, pattern in resolvers if tag.rsplit(":", 1)[-1] in ("merge", "null")]
         for first, resolvers in _Base.yaml_implicit_resolvers.items()
     }
+
+    def construct_whole_number(self, node: yaml.ScalarNode) -> int:
+        """Return a number.
+
+        Raises:
+            ConstructorError: it is too long to be one; Python itself refuses to write such numbers.
+        """
+        if len(node.value) > MOST_DIGITS:
+            rule = f"a number has at most {MOST_DIGITS} digits"
+            raise yaml.constructor.ConstructorError(None, None, rule, node.start_mark)
+        return whole_number(node.value)
 
 
 class Dumper(yaml.SafeDumper):
@@ -44,14 +61,20 @@ Dumper.add_representer(tuple, Dumper.represent_list)
 Dumper.add_multi_representer(Enum, lambda dumper, item: dumper.represent_str(item.name))
 Dumper.add_multi_representer(object, lambda dumper, value: dumper.represent_str(str(value)))
 
-BOOL = re.compile(r"(true|True|TRUE|false|False|FALSE)\Z")
-INT = re.compile(r"([-+]?[0-9]+|0x[0-9a-fA-F]+)\Z")
-FLOAT = re.compile(r"([-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN))\Z")
 Loader.add_implicit_resolver("tag:yaml.org,2002:bool", BOOL, list("tTfF"))
-Loader.add_implicit_resolver("tag:yaml.org,2002:int", INT, list("-+0123456789"))
-Loader.add_constructor("tag:yaml.org,2002:int", lambda loader, node: int(node.value, 16 if "x" in node.value else 10))
+Loader.add_constructor("tag:yaml.org,2002:int", Loader.construct_whole_number)
 for _each in (Loader, Dumper):
+    _each.add_implicit_resolver("tag:yaml.org,2002:int", INT, list("-+0123456789"))
     _each.add_implicit_resolver("tag:yaml.org,2002:float", FLOAT, list("-+0123456789."))
+
+
+def whole_number(text: str) -> int:
+    """Return a number of base 10, 16 or 8.
+
+    >>> whole_number("010"), whole_number("0x1F"), whole_number("0o17")
+    (10, 31, 15)
+    """
+    return int(text, {"0x": 16, "0o": 8}.get(text[:2], 10))
 
 
 @dataclass(frozen=True)
@@ -74,34 +97,51 @@ def read_document(file: str) -> Document:
         ConfigError: it is not there, is no YAML, holds more than plain data, or has a key twice; with every fault.
     """
     path = Path(file)
-    if not path.is_file():
-        what = "a folder" if path.is_dir() else "no such file"
-        others = [str(other) for other in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
-        raise ConfigError.at(
-            (), sentences(f"A config is a YAML file. Received: {file} ({what}).", did_you_mean(file, others))
-        )
     try:
-        text = path.read_text(encoding="utf-8")
+        if path.is_dir() or not path.exists():
+            what = "a folder" if path.is_dir() else "no such file"
+            near = did_you_mean(file, map(str, path.parent.glob("*.y*ml")))
+            raise ConfigError.at((), sentences(f"A config is a YAML file. Received: {file} ({what}).", near))
+        text = path.read_text(encoding="utf-8-sig")
     except (UnicodeDecodeError, OSError) as cause:
         raise ConfigError([Fault((), f"A config is text in UTF-8, as YAML. {cause}.", file)]) from cause
     return _Reader(text, file).read()
 
 
 def read_value(text: str, key: Key) -> Any:
-    """Return the value that a text on the command line means.
+    """Return the value that a text on the command line means: a number, true, false, null, ``[…]``, ``{…}`` or text.
 
-    What is no YAML is text: a path, a separator.
+    What else YAML would read into a text, such as a comment or a key, stays text.
+
+    >>> read_value("1e-3", ()), read_value("[1, a]", ()), read_value("'2'", ()), read_value("|", ())
+    (0.001, [1, 'a'], '2', '|')
 
     Raises:
-        ConfigError: a list or mapping that is no YAML, or more than plain data.
+        ConfigError: a list or mapping in brackets that is no YAML, or more than plain data.
     """
+    brackets = text.strip() not in ("[", "{") and text.lstrip().startswith(("[", "{"))
+    reader = _Reader(text, COMMAND_LINE)
     try:
-        value = _Reader(text, "command line").value()
-    except ConfigError as error:
-        if not text.lstrip().startswith(("[", "{", "!", "&")) or len(text.strip()) == 1:
+        node = reader.compose()
+        if brackets:
+            reader.check(node, {})
+        elif node is not None and not _is_whole(node, text):
             return text
-        raise ConfigError([Fault(key, fault.message, "command line") for fault in error.faults]) from error
-    return text if value is None and text.strip() not in ("", "~", "null", "Null", "NULL") else value
+        value = reader.construct(node)
+    except ConfigError as error:
+        if not brackets:
+            return text
+        raise ConfigError(
+            [replace(fault, key=(*key, *fault.key), place=COMMAND_LINE) for fault in error.faults]
+        ) from error
+    plain = isinstance(node, yaml.ScalarNode) and not node.style
+    return text if plain and isinstance(value, str) or node is None and text.strip() else value
+
+
+def _is_whole(node: yaml.Node, text: str) -> bool:
+    """Return whether a text is one value in one line, and nothing else."""
+    is_value = isinstance(node, yaml.ScalarNode) and node.style in (None, "", "'", '"')
+    return is_value and text.strip() == text[node.start_mark.index : node.end_mark.index]
 
 
 class _Reader:
@@ -114,24 +154,25 @@ class _Reader:
     def read(self) -> Document:
         node = self.compose()
         if node is None:
-            raise ConfigError([Fault((), "A config is made of 'key: value' lines. This one is empty.", self.name)])
+            raise ConfigError([self.fault("A config is made of 'key: value' lines. This one is empty.")])
         if not isinstance(node, yaml.MappingNode):
             word = repr(node.value) if isinstance(node, yaml.ScalarNode) else "a list"
-            fault = Fault((), f"A config is made of 'key: value' lines. Received: {word}.", f"{self.name}:1")
-            raise ConfigError([fault])
+            rule = "A config is made of 'key: value' lines."
+            raise ConfigError([self.fault(f"{rule} Received: {word}.", node.start_mark.line)])
         lines: dict[Key, int] = {}
-        if faults := list(self.walk(node, (), lines)):
-            raise ConfigError(faults)
+        self.check(node, lines)
         return Document(self.construct(node), lines)
 
-    def value(self) -> Any:
-        node = self.compose()
-        if faults := [] if node is None else list(self.walk(node, (), {})):
-            raise ConfigError(faults)
-        return None if node is None else self.construct(node)
+    @cached_property
+    def lines(self) -> list[str]:
+        return self.text.splitlines()
 
-    def fault(self, message: str, mark: Any = None, key: Key = ()) -> Fault:
-        return Fault(key, message, f"{self.name}:{mark.line + 1}" if mark else self.name)
+    def rest_of_line(self, mark: yaml.Mark) -> str:
+        """Return what stands in a line from a mark on."""
+        return self.lines[mark.line][mark.column :] if mark.line < len(self.lines) else ""
+
+    def fault(self, message: str, line: int | None = None, key: Key = ()) -> Fault:
+        return Fault(key, message, self.name if line is None else f"{self.name}:{line + 1}")
 
     def compose(self) -> yaml.Node | None:
         """Return the text as YAML's nodes.
@@ -139,81 +180,97 @@ class _Reader:
         Raises:
             ConfigError: it is no YAML, or YAML that is not for configs.
         """
+        if found := yaml.reader.Reader.NON_PRINTABLE.search(self.text):
+            line = len(self.text[: found.start()].splitlines()) - 1
+            what = f"the character {ascii(found[0])} has no place in a text"
+            raise ConfigError([self.fault(f"This is no YAML: {what}.", max(line, 0))])
         try:
             if faults := list(self.refused()):
                 raise ConfigError(faults)
             node = yaml.compose(self.text, Loader=Loader)
         except yaml.MarkedYAMLError as cause:
             mark = cause.problem_mark or cause.context_mark
-            tab = "Indent with spaces, not tabs." if mark and self.at(mark).startswith("\t") else ""
+            tab = "Indent with spaces, not tabs." if mark and self.rest_of_line(mark).startswith("\t") else ""
             what = ": ".join(filter(None, (cause.context, cause.problem)))
-            raise ConfigError([self.fault(sentences(f"This is no YAML: {what}.", tab), mark)]) from cause
-        except yaml.YAMLError as cause:
-            raise ConfigError([self.fault(f"This is no YAML: {cause}.")]) from cause
+            raise ConfigError([self.fault(sentences(f"This is no YAML: {what}.", tab), mark and mark.line)]) from cause
         if node is not None:
-            self.measure(node, {}, set())
+            self.measure(node, {}, frozenset())
         return node
 
     def refused(self) -> Iterator[Fault]:
         """Return what is YAML and not for configs, as far as that shows before anything is made of it."""
         depth = 0
         for event in yaml.parse(self.text, Loader=Loader):
+            line = event.start_mark.line
             if tag := getattr(event, "tag", None):
                 rule = "A config holds plain data: numbers, text, lists and mappings, without YAML's tags."
-                yield self.fault(f"{rule} Received: {tag.replace('tag:yaml.org,2002:', '!!')}.", event.start_mark)
+                yield self.fault(f"{rule} Received: {tag.replace('tag:yaml.org,2002:', '!!')}.", line)
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > MOST_DEPTH:
-                yield self.fault(f"A config is nested at most {MOST_DEPTH} deep.", event.start_mark)
+                yield self.fault(TOO_DEEP, line)
                 return
 
-    def measure(self, node: yaml.Node, sizes: dict[int, int], above: set[int]) -> int:
-        """Return how many values a node has when its aliases are written out.
+    def measure(self, node: yaml.Node, sizes: dict[int, tuple[int, int]], above: frozenset[int]) -> tuple[int, int]:
+        """Return how many values a node has, and how deep they are nested, when its aliases are written out.
 
         Raises:
             ConfigError: too many, or endlessly many.
         """
         if id(node) in above:
-            raise ConfigError([self.fault("An alias stands outside of what it names.", node.start_mark)])
-        if id(node) not in sizes:
-            parts = node.value if isinstance(node, yaml.CollectionNode) else []
-            children = [child for part in parts for child in (part if isinstance(part, tuple) else (part,))]
-            sizes[id(node)] = 1 + sum(self.measure(child, sizes, above | {id(node)}) for child in children)
-        if sizes[id(node)] > MOST_VALUES:
+            raise ConfigError([self.fault("An alias stands outside of what it names.", node.start_mark.line)])
+        if id(node) in sizes or not isinstance(node, yaml.CollectionNode):
+            return sizes.get(id(node), (1, 0))
+        children = [child for part in node.value for child in (part if isinstance(part, tuple) else (part,))]
+        within = [self.measure(child, sizes, above | {id(node)}) for child in children]
+        count, depth = 1 + sum(count for count, _ in within), 1 + max((depth for _, depth in within), default=0)
+        if count > MOST_VALUES:
             rule = f"A config has at most {MOST_VALUES:,} values, aliases written out."
-            raise ConfigError([self.fault(f"{rule} This has {sizes[id(node)]:,}.", node.start_mark)])
-        return sizes[id(node)]
+            raise ConfigError([self.fault(f"{rule} This has {count:,}.", node.start_mark.line)])
+        if depth > MOST_DEPTH:
+            raise ConfigError([self.fault(TOO_DEEP, node.start_mark.line)])
+        sizes[id(node)] = count, depth
+        return count, depth
+
+    def check(self, node: yaml.Node | None, lines: dict[Key, int]) -> None:
+        """Note the line of every value.
+
+        Raises:
+            ConfigError: keys that stand twice or are none.
+        """
+        if node is not None and (faults := list(self.walk(node, (), lines))):
+            # What an alias repeats is wrong in one place.
+            raise ConfigError(list({(fault.place, fault.message): fault for fault in reversed(faults)}.values())[::-1])
 
     def walk(self, node: yaml.Node, key: Key, lines: dict[Key, int]) -> Iterator[Fault]:
-        """Note the line of every value, and return the keys that stand twice or are none."""
         if isinstance(node, yaml.SequenceNode):
             for index, item in enumerate(node.value):
-                place = (*key, index)
-                lines[place] = item.start_mark.line + 1
-                if isinstance(item, yaml.ScalarNode):
-                    lines[(*place, item.value)] = item.start_mark.line + 1
-                yield from self.walk(item, place, lines)
+                lines[(*key, index)] = item.start_mark.line + 1
+                yield from self.walk(item, (*key, index), lines)
         elif isinstance(node, yaml.MappingNode):
             seen: dict[Any, int] = {}
+            merged: dict[Key, int] = {}
             for name, value in node.value:
-                line = name.start_mark.line + 1
-                if name.tag == "tag:yaml.org,2002:merge":
-                    for merged in value.value if isinstance(value, yaml.SequenceNode) else [value]:
-                        yield from self.walk(merged, key, lines)
-                    continue
-                part = _key_part(name)
+                part, line = _key_part(name), name.start_mark.line
                 if part is None:
-                    rule = "A key is text or a whole number."
-                    yield self.fault(f"{rule} Received: {self.at(name.start_mark).splitlines()[0]}.", name.start_mark)
+                    received = f"Received: {self.rest_of_line(name.start_mark)}."
+                    yield self.fault(f"A key is text or a whole number. {received}", line)
                     continue
                 place = (*key, part)
                 if part in seen:
-                    message = f"A key stands once. It is in line {seen[part]}, too."
-                    yield self.fault(message, name.start_mark, place)
-                seen[part] = line
-                lines[place] = line
-                yield from self.walk(value, place, lines)
+                    yield self.fault(f"A key stands once. It is in line {seen[part]}, too.", line, place)
+                seen[part] = line + 1
+                if name.tag == MERGE:
+                    for each in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                        own: dict[Key, int] = {}
+                        yield from self.walk(each, key, own)
+                        merged = own | merged
+                else:
+                    lines[place] = line + 1
+                    yield from self.walk(value, place, lines)
+            for place, line in merged.items():  # what is written beats what is merged
+                lines.setdefault(place, line)
 
-    def construct(self, node: yaml.Node) -> Any:
+    def construct(self, node: yaml.Node | None) -> Any:
         """Return what a node holds.
 
         Raises:
@@ -221,22 +278,19 @@ class _Reader:
         """
         loader = Loader("")
         try:
-            return loader.construct_document(node)
-        except (yaml.MarkedYAMLError, ValueError) as cause:
-            mark, problem = getattr(cause, "problem_mark", None), getattr(cause, "problem", cause)
-            raise ConfigError([self.fault(f"A config holds plain data only: {problem}.", mark)]) from cause
+            return None if node is None else loader.construct_document(node)
+        except yaml.MarkedYAMLError as cause:
+            mark = cause.problem_mark
+            fault = self.fault(f"A config holds plain data only: {cause.problem}.", mark and mark.line)
+            raise ConfigError([fault]) from cause
         finally:
             loader.dispose()
 
-    def at(self, mark: Any) -> str:
-        """Return the text from a mark on."""
-        before = self.text.splitlines(keepends=True)[: mark.line]
-        return self.text[sum(map(len, before)) + mark.column :]
-
 
 def _key_part(name: yaml.Node) -> str | int | None:
-    if not isinstance(name, yaml.ScalarNode):
+    """Return a key; ``None`` for what can't be one."""
+    if not isinstance(name, yaml.ScalarNode) or len(name.value) > MOST_DIGITS:
         return None
-    if name.tag == "tag:yaml.org,2002:int" and re.fullmatch(r"-?\d+", name.value):
-        return int(name.value)
-    return name.value if name.tag == "tag:yaml.org,2002:str" else None
+    if name.tag == "tag:yaml.org,2002:int":
+        return whole_number(name.value)
+    return name.value if name.tag in ("tag:yaml.org,2002:str", MERGE) else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -111,6 +111,10 @@ class Sources:
         """Undo `read_as_text` for some of its values."""
         for key, value in values.items():
             self.values = _lay(self.values, self._places[key][1], value, ())
+
+    def find(self, key: Key, value: Any) -> Key | None:
+        """Return where below a key a value stands, if it does."""
+        return next(_find(_look_up(self.values, key), value, key), None)
 
     def locate(self, key: Key) -> str:
         """Return where a key, or what is nearest above it, was given; empty where it was not."""
@@ -252,7 +256,7 @@ def _lay(below: Any, key: Key, value: Any, above: Key) -> Any:
 
 def _replace(config: Mapping[Any, Any], key: Key, value: Any) -> dict[str, Any]:
     first, *rest = key
-    return {**config, **{str(first): _replace(config[first], tuple(rest), value) if rest else value}}
+    return {**config, str(first): _replace(config[first], tuple(rest), value) if rest else value}
 
 
 def _look_up(values: Any, key: Key) -> Any:
@@ -263,6 +267,16 @@ def _look_up(values: Any, key: Key) -> Any:
             return None
         values = values[part]
     return values
+
+
+def _find(values: Any, value: Any, key: Key) -> Iterator[Key]:
+    if values is not None and values == value:
+        yield key
+    parts = values.items() if isinstance(values, Mapping) else enumerate(values) if isinstance(values, list) else ()
+    for name, part in parts:
+        if name == value:
+            yield (*key, name)
+        yield from _find(part, value, (*key, name))
 
 
 def bare_key(key: Key) -> Key:

@@ -76,4 +76,4 @@ def check_columns(table: pd.DataFrame, source: str, names: Iterable[str]) -> Non
     for name in names:
         if name not in table:
             near = did_you_mean(name, table.columns) or f"There are: {', '.join(table.columns)}."
-            raise DataError(sentences(f"{source} has no column {name!r}.", near))
+            raise DataError(sentences(f"{source} has no column {name!r}.", near), about=name)

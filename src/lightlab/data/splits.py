@@ -267,7 +267,8 @@ def _column(rows: Rows, name: str) -> pd.Series[Any]:
         known = [] if rows.columns is None else list(map(str, rows.columns))
         there = f"There are: {', '.join(known)}." if known else "It has no columns to split by."
         raise DataError(
-            sentences(f"data.split names a column. {rows.source} has no {name!r}.", did_you_mean(name, known) or there)
+            sentences(f"data.split names a column. {rows.source} has no {name!r}.", did_you_mean(name, known) or there),
+            about=name,
         )
     column = rows.columns[name]
     missing = (column.isna() | (column.astype(str) == "")).to_numpy()

@@ -168,10 +168,15 @@ def _paragraphs(docstring: str) -> Iterator[str]:
     for block in re.split(r"\n\s*\n(?=\S)", SECTION.sub("\n", inspect.cleandoc(docstring)).strip()):
         block = re.split(r"\n\s*\n", block)[0]  # what is indented below a paragraph belongs to code or a directive
         if block and not block.startswith((".. ", ">>> ", "```", "__ ")):
-            yield _without_markup(" ".join(block.split()))
+            yield without_markup(" ".join(block.split()))
 
 
-def _without_markup(text: str) -> str:
+def without_markup(text: str) -> str:
+    """Return a text as it reads when Sphinx has made a page of it.
+
+    >>> without_markup("As in :class:`~torch.nn.GELU`, with ``x`` > 0; see `the paper <https://arxiv.org>`_.")
+    'As in torch.nn.GELU, with x > 0; see the paper.'
+    """
     text = re.sub(r"`([^`<]+?)\s*<[^`>]*>`_+", r"\1", text)  # a link
     text = re.sub(r":\w+(?::\w+)*:`~?\.?([^`]*)`", r"\1", text)  # a role
     return re.sub(r"``?([^`]*)``?|\*\*([^*]*)\*\*", lambda found: found[1] or found[2] or "", text)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from lightlab.errors import ConfigError, did_you_mean, sentences
+from lightlab.errors import ConfigError, Key, did_you_mean, sentences
 
 if TYPE_CHECKING:
     from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
@@ -48,7 +48,7 @@ class EarlyStoppingOptions:
         """
         from lightning.pytorch.callbacks import EarlyStopping
 
-        monitor, mode = resolve_monitor(self.monitor or default, self.mode, logged, "early_stopping")
+        monitor, mode = resolve_monitor(self.monitor or default, self.mode, logged, ("early_stopping",))
         return EarlyStopping(
             monitor,
             mode=mode,
@@ -86,7 +86,7 @@ class CheckpointOptions:
         """
         from lightning.pytorch.callbacks import ModelCheckpoint
 
-        monitor, mode = resolve_monitor(self.monitor or default, self.mode, logged, "checkpoint")
+        monitor, mode = resolve_monitor(self.monitor or default, self.mode, logged, ("checkpoint",))
         best = ModelCheckpoint(
             filename="best",
             monitor=monitor,
@@ -100,27 +100,32 @@ class CheckpointOptions:
         return [best, last]
 
 
-def resolve_monitor(monitor: str, mode: Mode | None, logged: Mapping[str, Mode], section: str) -> tuple[str, Mode]:
+def resolve_monitor(monitor: str, mode: Mode | None, logged: Mapping[str, Mode], key: Key) -> tuple[str, Mode]:
     """Return the metric to watch, and which way is better.
 
+    Args:
+        monitor: the metric.
+        mode: what the config says of it, if anything.
+        logged: the metrics that training logs, and whether less or more of each is better.
+        key: of what watches it.
+
     Raises:
-        ConfigError: the metric will not be logged.
+        ConfigError: the metric will not be logged, or the mode contradicts it.
     """
     if monitor not in logged:
-        why = "There is no validation split." if monitor.startswith("val/") and "val/loss" not in logged else ""
-        raise ConfigError.at(
-            (*section.split("."), "monitor"),
-            sentences(
-                f"{section} watches a metric that is logged: {', '.join(logged)}. Received: {monitor}.",
-                why,
-                did_you_mean(monitor, logged),
-            ),
-        )
+        raise ConfigError.at((*key, "monitor"), say_not_logged(monitor, logged))
     better = logged[monitor]
     if mode not in (None, better):
         way = "less" if better == "min" else "more"
-        raise ConfigError.at(
-            (*section.split("."), "mode"),
-            f"{monitor} is better when it is {way}, so that mode follows from it. Received: {mode}.",
-        )
+        rule = f"{monitor} is better when it is {way}: the mode follows from it."
+        raise ConfigError.at((*key, "mode"), f"{rule} Received: {mode}.")
     return monitor, better
+
+
+def say_not_logged(monitor: str, logged: Iterable[str]) -> str:
+    """Return what is to be said of a metric that is watched, and not among those that are logged."""
+    names = list(logged)
+    validated = any(name.startswith("val/") for name in names)
+    why = "There is no validation split." if monitor.startswith("val/") and not validated else ""
+    rule = f"A monitor is a metric that is logged: {', '.join(names)}."
+    return sentences(rule, f"Received: {monitor}.", why, did_you_mean(monitor, names))

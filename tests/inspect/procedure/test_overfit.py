@@ -114,7 +114,7 @@ def test_targets_that_are_all_the_same(run_step, make_table):
 
 def test_rare_class(run_step, make_table):
     """A row of another target takes the last place, where a batch would have one target only."""
-    data = make_table(lambda inputs, generator: np.where(inputs[:, 0] > 1.9, "rare", "often"))
+    data = make_table(lambda inputs, generator: np.where(inputs[:, 0] > 2, "rare", "often"), batch_size=4)
     found = run_step(check_overfit, WIDE, data)
     assert found.verdict == "ok"
     assert found.figures["chance"] > 0.1

@@ -115,8 +115,8 @@ def find_file(path: str, rule: str) -> Path:
         what = "a folder" if file.is_dir() else "no such file"
         others = [] if file.is_dir() or not file.parent.is_dir() else [other.name for other in file.parent.iterdir()]
     except OSError as cause:
-        raise DataError(f"{rule}. Received: {path} ({cause.strerror}).") from cause
-    raise DataError(sentences(f"{rule}. Received: {path} ({what}).", did_you_mean(file.name, others)))
+        raise DataError(f"{rule}. Received: {path} ({cause.strerror}).", about=path) from cause
+    raise DataError(sentences(f"{rule}. Received: {path} ({what}).", did_you_mean(file.name, others)), about=path)
 
 
 def locate_row(path: str, form: TextForm, row: Any) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import typing
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from lightlab.errors import LightlabError, sentences
+from lightlab.errors import LightlabError, did_you_mean, sentences
 from lightlab.registry import ACTIVATIONS, AUGMENTATIONS, HEADS, LAYERS, PROBLEMS, Registry
 from lightlab.signatures import Signature, signature_of
 from lightlab.signatures.source import ancestors
@@ -84,11 +85,12 @@ class Kind:
 def _registered(registry: Registry[Any], hidden: tuple[str, ...], kind: str) -> Iterator[Part]:
     for name in registry.names():
         entry = registry.entry(name)
-        read = partial(_signature, entry.item, hidden)
+        read = partial(signature_for_configs, entry.item, hidden)
         yield Part(kind, name, entry.provider, inspect.getdoc(entry.item) or "", read)
 
 
-def _signature(component: Callable[..., Any], hidden: tuple[str, ...]) -> Signature:
+def signature_for_configs(component: Callable[..., Any], hidden: tuple[str, ...]) -> Signature:
+    """Return the signature of a part that `lightlab.build` gives its share to; without what a config can't give."""
     from lightlab.specs import INJECTED
 
     return signature_of(component, {*INJECTED, *hidden})
@@ -102,8 +104,7 @@ def _problems(kind: str) -> Iterator[Part]:
 
 
 def _describe(problem: Problem) -> str:
-    target = {"class": "one of several classes", "labels": "several labels, each 0 or 1", "numbers": "numbers"}
-    return f"Predict {target[problem.target]}: {problem.decoded}."
+    return f"{problem.decoded[0].upper()}{problem.decoded[1:]}; from {problem.output}."
 
 
 def _facts(problem: Problem) -> dict[str, str]:
@@ -143,17 +144,24 @@ def _classes(family_name: str, kind: str) -> Iterator[Part]:
     for name in family.names():
         signature = family.find(name, ())
         docstring = signature.docstring or _docstring_of_constructor(signature.path)
-        yield Part(kind, name, signature.module, docstring, lambda signature=signature: signature)
+        yield Part(kind, name, signature.module, docstring, partial(itself, signature))
+
+
+def itself(signature: Signature) -> Signature:
+    """Return a signature that is known already."""
+    return signature
 
 
 def _docstring_of_constructor(path: str) -> str:
     """Return what Lightning says in ``__init__`` of classes that have no docstring of their own."""
-    import ast
-
     line = ancestors(path)
     body = line[0][1].body if line else []
     return next(
-        (ast.get_docstring(each) or "" for each in body if isinstance(each, ast.FunctionDef) and each.name == "__init__"),
+        (
+            ast.get_docstring(each) or ""
+            for each in body
+            if isinstance(each, ast.FunctionDef) and each.name == "__init__"
+        ),
         "",
     )
 
@@ -182,3 +190,62 @@ def _profilers(kind: str) -> Iterator[Part]:
 def _name_of_trainers(kind: str, name: str, about: str) -> Part:
     home = f"lightning.pytorch.{kind}"
     return Part(kind, name, home, about, partial(Signature, name, home))
+
+
+#: Lightning's own names, which its docstrings say nothing of; of the strategies, what names start with.
+ACCELERATORS = {
+    "auto": "A GPU or TPU where there is one, the CPU otherwise.",
+    "cpu": "The CPU.",
+    "gpu": "A GPU, NVIDIA's, AMD's or Apple's.",
+    "cuda": "A GPU of NVIDIA's or AMD's.",
+    "mps": "A GPU of Apple's.",
+    "tpu": "A TPU of Google's.",
+}
+PROFILERS = {
+    "simple": "Times each step of the training loop; SimpleProfiler.",
+    "advanced": "Times each function, with Python's cProfiler; AdvancedProfiler.",
+    "pytorch": "Times each operation of torch, on the GPU too; PyTorchProfiler.",
+    "xla": "Times TPUs; XLAProfiler.",
+}
+STRATEGIES = {
+    "auto": "What suits the devices: one process for one, ddp for several.",
+    "ddp_spawn": "Data parallel, with a process for each device that the first one spawns.",
+    "ddp_fork": "Data parallel, with a process for each device that the first one forks.",
+    "ddp_notebook": "Data parallel in notebooks, where processes are forked.",
+    "ddp": "Data parallel: a process for each device, gradients averaged.",
+    "deepspeed": "DeepSpeed's ZeRO: states, gradients and, in stage 3, parameters are shared out over devices.",
+    "fsdp": "Fully sharded data parallel: parameters, gradients and states are shared out over devices.",
+    "single": "One process on one device.",
+    "xla": "A process for each TPU.",
+}
+KINDS = {
+    kind.name: kind
+    for kind in (
+        Kind("layers", "a layer", "model.layers", partial(_registered, LAYERS, ())),
+        Kind("activations", "an activation", "a layer's activation", partial(_registered, ACTIVATIONS, ())),
+        Kind("problems", "a problem", "model.problem", _problems),
+        Kind("heads", "a head", "model.head, by its problem", partial(_registered, HEADS, ("in_features", "target"))),
+        Kind("optimizers", "an optimizer", "model.optimizer", _optimizers),
+        Kind("schedulers", "a learning-rate scheduler", "model.lr_scheduler", _schedulers),
+        Kind("data", "a data source", "data.class_path", partial(_classes, "data source")),
+        Kind("augmentations", "an augmentation", "data.augment", partial(_registered, AUGMENTATIONS, ())),
+        Kind("callbacks", "a callback", "trainer.callbacks", partial(_classes, "callback")),
+        Kind("loggers", "a logger", "trainer.logger", partial(_classes, "logger")),
+        Kind("strategies", "a strategy", "trainer.strategy", _strategies),
+        Kind("accelerators", "an accelerator", "trainer.accelerator", _accelerators),
+        Kind("profilers", "a profiler", "trainer.profiler", _profilers),
+        Kind("plugins", "a plugin of the Trainer", "trainer.plugins", partial(_classes, "plugin of the Trainer")),
+    )
+}
+
+
+def find_kind(name: str) -> Kind:
+    """Return the kind of this name.
+
+    Raises:
+        LightlabError: there is none.
+    """
+    if name in KINDS:
+        return KINDS[name]
+    near = did_you_mean(name, KINDS) or f"There are: {', '.join(KINDS)}."
+    raise LightlabError(sentences(f"No kind is called {name!r}.", near))

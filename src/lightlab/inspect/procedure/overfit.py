@@ -21,6 +21,8 @@ NEAR_ZERO = 0.05
 RATES = (1e-2, 1e-3)
 #: Steps at each rate. The shipped configs need 3 to 500.
 MOST_STEPS = 1000
+#: A try is given up where so many steps bring it no nearer than this share of the way: it learns nothing, or no more.
+PATIENCE, PROGRESS = 200, 0.01
 #: Seconds for each number of rows; what is not there by then is left open.
 MOST_SECONDS = 8.0
 
@@ -131,8 +133,13 @@ def _overfit(subject: Subject, batch: Batch, chance: Chance) -> _Try:
     for rate in RATES:
         model = quiet(subject.fresh())
         optimizer = torch.optim.Adam(model.parameters(), rate)
+        before = math.inf
         for step in range(MOST_STEPS):
             found = take_step(model, optimizer, batch)
+            if step % PATIENCE == 0:
+                if before - chance.share(found) < PROGRESS:
+                    break
+                before = chance.share(found)
             if found < loss:
                 loss, steps = found, step
             late = time.monotonic() > deadline

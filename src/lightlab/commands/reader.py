@@ -1,0 +1,177 @@
+"""A call's data and model, made by LightningCLI."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from jsonargparse import Namespace, set_parsing_settings
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+
+from lightlab.commands.call import Call
+from lightlab.commands.quiet import silence
+from lightlab.config.defaults import with_defaults
+from lightlab.data import Data
+from lightlab.errors import ConfigError, Fault, Key, LightlabError, collect
+from lightlab.module import Model
+from lightlab.signatures import read_signature
+from lightlab.training.options import CheckpointOptions, EarlyStoppingOptions, Mode, resolve_monitor
+
+
+class ConfigReader(LightningCLI):
+    """LightningCLI with lightlab's model and data, on construction; without a Trainer.
+
+    Args:
+        call: read and checked.
+
+    Attributes:
+        datamodule: the data, not read yet.
+        model: not built yet.
+    """
+
+    datamodule: Data
+    model: Model
+
+    def __init__(self, call: Call) -> None:
+        self.call = call
+        silence()
+        super().__init__(
+            Model,
+            Data,
+            save_config_callback=None,
+            subclass_mode_data=True,
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+        )
+
+    # Parsing
+
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]  # which verb is known by now
+        """Return the verb, and which of the Trainer's arguments are not for configs."""
+        ours = {"weights_only", "verbose", "return_predictions"}
+        return {self.call.verb: LightningCLI.subcommands()[self.call.verb] | ours}
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Take over the config, which is read and checked already."""
+        # A value stays what it is: nothing is made of text that reads like a number or a class.
+        set_parsing_settings(instantiate_subclass_spec_in_any=False)
+        # Of what a config names only this is imported, and all of it was looked up in lists of what there is.
+        set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=list(_class_paths(self.call.config)))
+        config = self._parser(self.call.verb).get_defaults()
+        filled = with_defaults(self.call.config)
+        config["seed_everything"] = filled["seed_everything"]
+        config["data"] = as_namespace(filled["data"])
+        config["model"].update(_namespace(filled["model"]))
+        config["trainer"].update(_namespace(self.trainer_options(filled["trainer"])))
+        self.config = _namespace({"subcommand": self.call.verb, self.call.verb: config})
+
+    def trainer_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return those of the Trainer's options that something is made of; none, since there is no Trainer."""
+        return {}
+
+    def _parse_ckpt_path(self) -> None:
+        """Do nothing: Lightning would let the checkpoint beat the command line here."""
+
+    # Instantiation
+
+    def instantiate_classes(self) -> None:
+        """Make data and model.
+
+        Raises:
+            LightlabError: what a constructor of ours says, which jsonargparse wraps in an error about types.
+        """
+        try:
+            super().instantiate_classes()
+        except ValueError as error:
+            cause: BaseException | None = error
+            while cause is not None and not isinstance(cause, LightlabError):
+                cause = cause.__cause__
+            raise cause or error from error
+
+    def instantiate_trainer(self, **kwargs: Any) -> Any:
+        """Do nothing."""
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Do nothing."""
+
+    # What can only be told with the data
+
+    def connect(self) -> None:
+        """Read the data, build the model for it, and hold the targets against what its head can learn.
+
+        Raises:
+            LightlabError: they don't fit.
+        """
+        self.datamodule.setup("fit")
+        self.model.build(self.datamodule.connect(self.model.problem))
+        self.datamodule.check_targets(self.model.head.valid, self.model.head.rule)
+
+    @property
+    def is_validated(self) -> bool:
+        """Whether the data, which is read, has a validation split that the Trainer uses."""
+        limit = self.call.config.get("trainer", {}).get("limit_val_batches")
+        return "val" in self.datamodule.counts and limit != 0
+
+    @property
+    def logged(self) -> dict[str, Mode]:
+        """The metrics that training logs, and whether less or more of each is better."""
+        modes = self.model.metric_modes()
+        splits = ["train", "val"] if self.is_validated else ["train"]
+        return {f"{split}/{name}": mode for split in splits for name, mode in modes.items()}
+
+    def check_watched(self) -> None:
+        """See to it that what is watched will be logged.
+
+        Raises:
+            ConfigError: with every monitor that won't be.
+        """
+        faults: list[Fault] = []
+        config, default = self.call.config, self.model.problem_row.monitor
+        kept = default if self.is_validated else default.replace("val/", "train/")
+        watching: list[tuple[Key, str | None, Mode | None]] = []
+        if config.get("early_stopping") is not None:
+            options = EarlyStoppingOptions(**config["early_stopping"])
+            watching.append((("early_stopping",), options.monitor or default, options.mode))
+        checkpoint = CheckpointOptions(**config.get("checkpoint", {}))
+        watching.append((("checkpoint",), checkpoint.monitor or kept, checkpoint.mode))
+        scheduler = self.model.scheduler_spec
+        if scheduler and scheduler.name == "ReduceLROnPlateau":
+            watching.append((("model", "lr_scheduler"), scheduler.monitor or default, None))
+        callbacks = config.get("trainer", {}).get("callbacks") or []
+        for index, callback in enumerate(callbacks if isinstance(callbacks, list) else [callbacks]):
+            key: Key = ("trainer", "callbacks", index, "init_args")
+            watching.append((key, callback["init_args"].get("monitor"), None))
+        for key, monitor, mode in watching:
+            if monitor is not None:
+                with collect(faults):
+                    resolve_monitor(monitor, mode, self.logged, key)
+        if faults:
+            raise ConfigError(faults)
+
+
+def _class_paths(value: Any) -> Iterator[str]:
+    """Return the path of every class that a config names."""
+    if isinstance(value, Mapping):
+        if isinstance(value.get("class_path"), str):
+            yield value["class_path"]
+        value = list(value.values())
+    for part in value if isinstance(value, list) else ():
+        yield from _class_paths(part)
+
+
+def as_namespace(value: Any) -> Any:
+    """Return a value in which classes are namespaces, as jsonargparse has them."""
+    if isinstance(value, list):
+        return [as_namespace(part) for part in value]
+    if not isinstance(value, Mapping) or "class_path" not in value:
+        return value
+    signature = read_signature(value["class_path"])
+    known: dict[str, Any] = {}
+    others: dict[str, Any] = {}
+    for name, part in value.get("init_args", {}).items():
+        (known if signature is None or signature.get(name) else others)[name] = as_namespace(part)
+    return _namespace({"class_path": value["class_path"], "init_args": _namespace(known), "dict_kwargs": others})
+
+
+def _namespace(values: dict[str, Any]) -> Namespace:
+    return Namespace(values)  # type: ignore[no-untyped-call]  # jsonargparse publishes no types for it
