@@ -55,12 +55,13 @@ class ConfigReader(LightningCLI):
         """Take over the config, which is read and checked already."""
         # A value stays what it is: nothing is made of text that reads like a number or a class.
         set_parsing_settings(instantiate_subclass_spec_in_any=False)
-        # Of what a config names only this is imported, and all of it was looked up in lists of what there is.
-        set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=list(_class_paths(self.call.config)))
+        # Only this is imported of what a config names: it was looked up in lists of what there is.
+        named = [self.call.config["data"]["class_path"], *_class_paths(self.call.config.get("trainer"))]
+        set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=named)
         config = self._parser(self.call.verb).get_defaults()
         filled = with_defaults(self.call.config)
         config["seed_everything"] = filled["seed_everything"]
-        config["data"] = as_namespace(filled["data"])
+        config["data"] = _class_namespace(filled["data"]["class_path"], filled["data"]["init_args"])
         config["model"].update(_namespace(filled["model"]))
         config["trainer"].update(_namespace(self.trainer_options(filled["trainer"])))
         self.config = _namespace({"subcommand": self.call.verb, self.call.verb: config})
@@ -150,7 +151,7 @@ class ConfigReader(LightningCLI):
 
 
 def _class_paths(value: Any) -> Iterator[str]:
-    """Return the path of every class that a config names."""
+    """Return the path of every class that the Trainer's options name."""
     if isinstance(value, Mapping):
         if isinstance(value.get("class_path"), str):
             yield value["class_path"]
@@ -160,17 +161,21 @@ def _class_paths(value: Any) -> Iterator[str]:
 
 
 def as_namespace(value: Any) -> Any:
-    """Return a value in which classes are namespaces, as jsonargparse has them."""
+    """Return one of the Trainer's options in which classes are namespaces, as jsonargparse has them."""
     if isinstance(value, list):
         return [as_namespace(part) for part in value]
     if not isinstance(value, Mapping) or "class_path" not in value:
         return value
-    signature = read_signature(value["class_path"])
-    known: dict[str, Any] = {}
-    others: dict[str, Any] = {}
-    for name, part in value.get("init_args", {}).items():
-        (known if signature is None or signature.get(name) else others)[name] = as_namespace(part)
-    return _namespace({"class_path": value["class_path"], "init_args": _namespace(known), "dict_kwargs": others})
+    arguments = {name: as_namespace(part) for name, part in value.get("init_args", {}).items()}
+    return _class_namespace(value["class_path"], arguments)
+
+
+def _class_namespace(path: str, arguments: Mapping[str, Any]) -> Namespace:
+    """Return a class with its arguments: those of its signature, and those that it passes on."""
+    signature = read_signature(path)
+    known = {name: value for name, value in arguments.items() if signature is None or signature.get(name)}
+    others = {name: value for name, value in arguments.items() if name not in known}
+    return _namespace({"class_path": path, "init_args": _namespace(known), "dict_kwargs": others})
 
 
 def _namespace(values: dict[str, Any]) -> Namespace:

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 from lightlab.commands.verbs import TRAINER_VERBS
 from lightlab.config.sections import CONFIG, SECTIONS, section_signature
-from lightlab.signatures import Parameter, Signature, read_signature
+from lightlab.inspect.catalogue.keys import data_signature
+from lightlab.signatures import Parameter
 from lightlab.signatures.words import type_in_words, value_in_yaml, without_markup
 
 PRINT_CONFIG = "--print_config"
@@ -61,8 +62,6 @@ def _section(name: str, about: str, parameters: Iterable[Parameter]) -> str:
     for each in parameters:
         default = "" if each.required or each.default is None else f"; {value_in_yaml(each.default)} by default"
         head = f"  --{name}{'.' if name else ''}{each.name}  {type_in_words(each)}{default}"
-        body = textwrap.fill(
-            without_markup(each.description), 112, initial_indent=" " * 8, subsequent_indent=" " * 8
-        )
+        body = textwrap.fill(without_markup(each.description), 112, initial_indent=" " * 8, subsequent_indent=" " * 8)
         lines += [head, *([body] if body else [])]
     return "\n".join(lines) + "\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
@@ -21,8 +22,7 @@ MOST_DEPTH, MOST_VALUES, MOST_DIGITS = 64, 100_000, 1000
 #: The place of what is no file.
 COMMAND_LINE = "command line"
 TOO_DEEP = f"A config is nested at most {MOST_DEPTH} deep."
-#: The tag of ``<<``.
-MERGE = "tag:yaml.org,2002:merge"
+NULL, TEXT, INTEGER, MERGE = (f"tag:yaml.org,2002:{name}" for name in ("null", "str", "int", "merge"))
 
 BOOL = re.compile(r"(true|True|TRUE|false|False|FALSE)\Z")
 INT = re.compile(r"([-+]?[0-9]+|0x[0-9a-fA-F]+|0o[0-7]+)\Z")
@@ -62,9 +62,9 @@ Dumper.add_multi_representer(Enum, lambda dumper, item: dumper.represent_str(ite
 Dumper.add_multi_representer(object, lambda dumper, value: dumper.represent_str(str(value)))
 
 Loader.add_implicit_resolver("tag:yaml.org,2002:bool", BOOL, list("tTfF"))
-Loader.add_constructor("tag:yaml.org,2002:int", Loader.construct_whole_number)
+Loader.add_constructor(INTEGER, Loader.construct_whole_number)
 for _each in (Loader, Dumper):
-    _each.add_implicit_resolver("tag:yaml.org,2002:int", INT, list("-+0123456789"))
+    _each.add_implicit_resolver(INTEGER, INT, list("-+0123456789"))
     _each.add_implicit_resolver("tag:yaml.org,2002:float", FLOAT, list("-+0123456789."))
 
 
@@ -119,29 +119,25 @@ def read_value(text: str, key: Key) -> Any:
     Raises:
         ConfigError: a list or mapping in brackets that is no YAML, or more than plain data.
     """
-    brackets = text.strip() not in ("[", "{") and text.lstrip().startswith(("[", "{"))
     reader = _Reader(text, COMMAND_LINE)
-    try:
+    if text.lstrip().startswith(("[", "{")) and text.strip() not in ("[", "{"):
+        try:
+            return reader.value()
+        except ConfigError as error:
+            faults = [replace(fault, key=(*key, *fault.key), place=COMMAND_LINE) for fault in error.faults]
+            raise ConfigError(faults) from error
+    with suppress(ConfigError):
         node = reader.compose()
-        if brackets:
-            reader.check(node, {})
-        elif node is not None and not _is_whole(node, text):
-            return text
-        value = reader.construct(node)
-    except ConfigError as error:
-        if not brackets:
-            return text
-        raise ConfigError(
-            [replace(fault, key=(*key, *fault.key), place=COMMAND_LINE) for fault in error.faults]
-        ) from error
-    plain = isinstance(node, yaml.ScalarNode) and not node.style
-    return text if plain and isinstance(value, str) or node is None and text.strip() else value
+        if not text or _is_value(node, text):
+            return reader.construct(node)
+    return text
 
 
-def _is_whole(node: yaml.Node, text: str) -> bool:
-    """Return whether a text is one value in one line, and nothing else."""
-    is_value = isinstance(node, yaml.ScalarNode) and node.style in (None, "", "'", '"')
-    return is_value and text.strip() == text[node.start_mark.index : node.end_mark.index]
+def _is_value(node: yaml.Node | None, text: str) -> bool:
+    """Return whether a text is a number, true, false, null or in quotation marks, as a whole."""
+    if not isinstance(node, yaml.ScalarNode) or text.strip() != text[node.start_mark.index : node.end_mark.index]:
+        return False
+    return node.style in ("'", '"') or (not node.style and node.tag != TEXT)
 
 
 class _Reader:
@@ -153,7 +149,7 @@ class _Reader:
 
     def read(self) -> Document:
         node = self.compose()
-        if node is None:
+        if node is None or node.tag == NULL:
             raise ConfigError([self.fault("A config is made of 'key: value' lines. This one is empty.")])
         if not isinstance(node, yaml.MappingNode):
             word = repr(node.value) if isinstance(node, yaml.ScalarNode) else "a list"
@@ -163,11 +159,16 @@ class _Reader:
         self.check(node, lines)
         return Document(self.construct(node), lines)
 
+    def value(self) -> Any:
+        node = self.compose()
+        self.check(node, {})
+        return self.construct(node)
+
     @cached_property
     def lines(self) -> list[str]:
         return self.text.splitlines()
 
-    def rest_of_line(self, mark: yaml.Mark) -> str:
+    def rest_of_line(self, mark: Any) -> str:
         """Return what stands in a line from a mark on."""
         return self.lines[mark.line][mark.column :] if mark.line < len(self.lines) else ""
 
@@ -182,17 +183,21 @@ class _Reader:
         """
         if found := yaml.reader.Reader.NON_PRINTABLE.search(self.text):
             line = len(self.text[: found.start()].splitlines()) - 1
-            what = f"the character {ascii(found[0])} has no place in a text"
+            what = f"the character {found[0]!a} has no place in a text"
             raise ConfigError([self.fault(f"This is no YAML: {what}.", max(line, 0))])
         try:
             if faults := list(self.refused()):
                 raise ConfigError(faults)
             node = yaml.compose(self.text, Loader=Loader)
         except yaml.MarkedYAMLError as cause:
-            mark = cause.problem_mark or cause.context_mark
-            tab = "Indent with spaces, not tabs." if mark and self.rest_of_line(mark).startswith("\t") else ""
+            mark: Any = cause.problem_mark or cause.context_mark
+            tab = "Indent with spaces, not tabs." if self.rest_of_line(mark).startswith("\t") else ""
             what = ": ".join(filter(None, (cause.context, cause.problem)))
-            raise ConfigError([self.fault(sentences(f"This is no YAML: {what}.", tab), mark and mark.line)]) from cause
+            opening: Any = cause.context_mark
+            if re.search("flow|quoted", cause.context or "") and opening.line < mark.line:
+                # A bracket or quotation mark that is never closed is noticed much later.
+                what, mark = f"{what} (noticed in line {mark.line + 1})", opening
+            raise ConfigError([self.fault(sentences(f"This is no YAML: {what}.", tab), mark.line)]) from cause
         if node is not None:
             self.measure(node, {}, frozenset())
         return node
@@ -201,7 +206,7 @@ class _Reader:
         """Return what is YAML and not for configs, as far as that shows before anything is made of it."""
         depth = 0
         for event in yaml.parse(self.text, Loader=Loader):
-            line = event.start_mark.line
+            line = event.start_mark.line if event.start_mark else None
             if tag := getattr(event, "tag", None):
                 rule = "A config holds plain data: numbers, text, lists and mappings, without YAML's tags."
                 yield self.fault(f"{rule} Received: {tag.replace('tag:yaml.org,2002:', '!!')}.", line)
@@ -280,7 +285,7 @@ class _Reader:
         try:
             return None if node is None else loader.construct_document(node)
         except yaml.MarkedYAMLError as cause:
-            mark = cause.problem_mark
+            mark: Any = cause.problem_mark
             fault = self.fault(f"A config holds plain data only: {cause.problem}.", mark and mark.line)
             raise ConfigError([fault]) from cause
         finally:
@@ -291,6 +296,6 @@ def _key_part(name: yaml.Node) -> str | int | None:
     """Return a key; ``None`` for what can't be one."""
     if not isinstance(name, yaml.ScalarNode) or len(name.value) > MOST_DIGITS:
         return None
-    if name.tag == "tag:yaml.org,2002:int":
+    if name.tag == INTEGER:
         return whole_number(name.value)
-    return name.value if name.tag in ("tag:yaml.org,2002:str", MERGE) else None
+    return name.value if name.tag in (TEXT, MERGE) else None

@@ -67,6 +67,4 @@ def _torch_module(name: str) -> Part:
         item = find_layer(name)
     except RegistryError as error:
         raise LightlabError(str(error)) from error
-    return Part(
-        "layers", name, item.__module__, inspect.getdoc(item) or "", partial(signature_for_configs, item, ())
-    )
+    return Part("layers", name, item.__module__, inspect.getdoc(item) or "", partial(signature_for_configs, item, ()))

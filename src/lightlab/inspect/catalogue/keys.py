@@ -27,7 +27,7 @@ def sections() -> dict[str, Part]:
 
 
 def _section(name: str) -> Part:
-    signature = _data() if name == "data" else section_signature(name)
+    signature = data_signature() if name == "data" else section_signature(name)
     about = CONFIG.get(name)
     assert about is not None, name
     text = about.description
@@ -36,7 +36,7 @@ def _section(name: str) -> Part:
     return Part(SECTION, name, signature.module, text[0].upper() + text[1:], partial(itself, signature))
 
 
-def _data() -> Signature:
+def data_signature() -> Signature:
     """Return what every data source takes, after its class."""
     signature = read_signature("lightlab.data.base.Data")
     assert signature is not None
