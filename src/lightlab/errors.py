@@ -117,10 +117,11 @@ class DataError(LightlabError):
 
     Args:
         message: what is wrong.
-        about: the value of an option that names what can't be used, such as a column: a config has a line for it.
+        about: what in a config it goes back to: a key, or the value of an option that names what can't be used, such
+            as a column.
     """
 
-    def __init__(self, message: str, about: str | None = None) -> None:
+    def __init__(self, message: str, about: Key | str | None = None) -> None:
         super().__init__(message)
         self.about = about
 

@@ -101,7 +101,11 @@ def test_config_of_a_run(config, capsys):
 @pytest.mark.parametrize(
     ("change", "arguments", "message"),
     [
-        (("target: kind", "targt: kind"), [], "pets.yaml:1: data.init_args.targt: TableData has no parameter 'targt'. Did you mean"),
+        (
+            ("target: kind", "targt: kind"),
+            [],
+            "pets.yaml:1: data.init_args.targt: TableData has no parameter 'targt'. Did you mean",
+        ),
         (("dense: 4", "densee: 4"), [], "pets.yaml:2: model.layers[0].densee"),
         (("model:", "modell:"), [], "pets.yaml:2: modell: A config has no section 'modell'. Did you mean model?"),
         (("target: kind", "target: kinds"), [], "has no column 'kinds'. Did you mean kind?"),

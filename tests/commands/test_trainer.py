@@ -315,10 +315,18 @@ def test_trainer_s_own_options(config):
             ["--trainer.max_epoch", "3"],
             "command line: trainer.max_epoch: trainer has no key 'max_epoch'. Did you mean max_epochs",
         ),
-        (("", ""), ["--data.batch_size", "0"], "command line: data.init_args.batch_size: BundledData's batch_size must be greater than 0. Received: 0."),
+        (
+            ("", ""),
+            ["--data.batch_size", "0"],
+            "command line: data.init_args.batch_size: BundledData's batch_size must be greater than 0. Received: 0.",
+        ),
         (("", ""), ["--early_stopping.monitor", "val/acc"], "Received: val/acc. Did you mean val/accuracy"),
         (("", ""), ["--data.split", "[0.8, 0, 0.2]"], "There is no validation split."),
-        (("", ""), ["--trainer.accelerator", "gpuu"], "command line: trainer.accelerator: accelerator is one of auto, cpu, gpu"),
+        (
+            ("", ""),
+            ["--trainer.accelerator", "gpuu"],
+            "command line: trainer.accelerator: accelerator is one of auto, cpu, gpu",
+        ),
         (("", ""), ["--ckpt_path", "missing.ckpt"], "There is none at missing.ckpt"),
         (
             ("", ""),

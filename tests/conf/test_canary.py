@@ -8,6 +8,7 @@ answered with exit code 2.
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -17,7 +18,6 @@ import pytest
 import torch
 
 from lightlab.checkpoint import read_checkpoint, write_checkpoint
-from lightlab.cli import main
 
 #: A module that sings; its name is that of the file it writes.
 CANARY = """\
@@ -80,7 +80,7 @@ ATTACKS = {
     "data_augment_path": with_data("{class_path: BundledData, init_args: {name: digits, augment: [nn.Module]}}"),
     "data_split": with_data("{class_path: BundledData, init_args: {name: iris, split: {class_path: CANARY.Data}}}"),
     "data_function": with_data('{class_path: IterableData, init_args: {train: "CANARY:sing"}}'),
-    "data_function_nested": with_data('{class_path: IterableData, init_args: {train: {class_path: CANARY.Data}}}'),
+    "data_function_nested": with_data("{class_path: IterableData, init_args: {train: {class_path: CANARY.Data}}}"),
     "data_function_os": with_data(
         '{class_path: IterableData, init_args: {train: "os:system", arguments: {command: touch sang}}}'
     ),
@@ -99,7 +99,9 @@ ATTACKS = {
     "data_module_of_lightning": with_data("{class_path: lightning.pytorch.LightningDataModule}"),
     "data_from_datasets": with_data("{class_path: torch.utils.data.DataLoader}"),
     "data_pickled_array": with_data("{class_path: ArrayData, init_args: {path: pickled.npz}}"),
-    "data_pickled_inputs": with_data("{class_path: ArrayData, init_args: {path: pickled.npy, target_path: targets.npy}}"),
+    "data_pickled_inputs": with_data(
+        "{class_path: ArrayData, init_args: {path: pickled.npy, target_path: targets.npy}}"
+    ),
     "data_pickled_table": with_data("{class_path: TableData, init_args: {path: pickled.pkl, target: species}}"),
     "data_shell_path": with_data(
         '{class_path: TableData, init_args: {path: "| touch sang; echo a,b", target: species}}'
@@ -251,6 +253,18 @@ def prepare(folder, name):
     return canary
 
 
+def make_calls(top, calls):
+    """Make calls, each in the folder of its name; return of each the folder, the exit code, and what was said."""
+    (top / "calls.py").write_text(CALLS)
+    (top / "calls.json").write_text(json.dumps(calls))
+    result = subprocess.run(
+        [sys.executable, "-W", "ignore", "calls.py", "calls.json"], cwd=top, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    said = json.loads((top / "outcomes.json").read_text())
+    return {name: (top / name, *outcome) for name, outcome in said.items()}
+
+
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory):
     """Every attack, made: the folder, the exit code, and what was said."""
@@ -264,14 +278,7 @@ def outcomes(tmp_path_factory):
         canary = prepare(top / name, name)
         (top / name / "config.yaml").write_text(DATA + MODEL + TRAINER)
         calls[name] = ["fit", "--config", "config.yaml", *(part.replace("CANARY", canary) for part in options)]
-    (top / "calls.py").write_text(CALLS)
-    (top / "calls.json").write_text(json.dumps(calls))
-    result = subprocess.run(
-        [sys.executable, "-W", "ignore", "calls.py", "calls.json"], cwd=top, capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 0, result.stderr
-    said = json.loads((top / "outcomes.json").read_text())
-    return {name: (top / name, *outcome) for name, outcome in said.items()}
+    return make_calls(top, calls)
 
 
 @pytest.mark.parametrize("name", [*ATTACKS, *OPTIONS])
@@ -308,25 +315,21 @@ def test_the_canary_sings(tmp_path):
 
 
 def test_an_allowed_plugin_allows_no_other(tmp_path):
-    """--plugin brings in the module that it names, and what a config names beside it stays out."""
-    canary = prepare(tmp_path / "folder", "other")
-    (tmp_path / "folder" / "allowed.py").write_text("import os\nfrom os import system\ndef make(): yield [1.0], 1\n")
-    for train in (f"{canary}:sing", "allowed:os.system", "os:system", "allowed.os:system"):
-        config = with_data(f'{{class_path: IterableData, init_args: {{train: "{train}"}}}}')
-        (tmp_path / "folder" / "config.yaml").write_text(config)
-        result = call("--plugin", "allowed", "fit", "--config", "config.yaml", cwd=tmp_path / "folder")
-        assert result.returncode == 2, (train, result.stderr)
-    assert not (tmp_path / "folder" / "sang").exists()
-
-
-def test_what_a_plugin_imports_is_not_its_own(tmp_path):
-    """A config reaches the functions that a plugin defines, and not those that it imports from elsewhere."""
-    (tmp_path / "allowed.py").write_text("from os import system\n")
-    config = with_data('{class_path: IterableData, init_args: {train: "allowed:system", arguments: {command: "> sang"}}}')
-    (tmp_path / "config.yaml").write_text(config)
-    result = call("--plugin", "allowed", "fit", "--config", "config.yaml", cwd=tmp_path)
-    assert not (tmp_path / "sang").exists(), result.stderr
-    assert result.returncode == 2
+    """A config reaches the functions that a plugin defines: not those it imports, and not those of other modules."""
+    calls = {}
+    for place, train in enumerate(
+        ["CANARY:sing", "os:system", "allowed:system", "allowed:os.system", "allowed.os:system"]
+    ):
+        canary = prepare(tmp_path / str(place), str(place))
+        (tmp_path / str(place) / "allowed.py").write_text("import os\nfrom os import system\n")
+        source = f"{{train: '{train.replace('CANARY', canary)}', arguments: {{command: mkdir sang}}}}"
+        config = with_data(f"{{class_path: IterableData, init_args: {source}}}")
+        (tmp_path / str(place) / "config.yaml").write_text(config)
+        calls[str(place)] = ["--plugin", "allowed", "fit", "--config", "config.yaml"]
+    for folder, code, said in make_calls(tmp_path, calls).values():
+        assert not (folder / "sang").exists(), said
+        assert code == 2, said
+        assert "train" in said
 
 
 @pytest.mark.parametrize("verb", ["fit", "check", "summary"])
@@ -361,21 +364,9 @@ def test_environment_variables(tmp_path):
     result = call("fit", "--config", "config.yaml", cwd=tmp_path / "folder", **variables)
     assert result.returncode == 0, result.stderr
     assert not (tmp_path / "folder" / "sang").exists()
-    assert call("fit", cwd=tmp_path / "folder", **variables).returncode == 2
-    assert not (tmp_path / "folder" / "sang").exists()
 
 
 # Checkpoints
-
-
-@pytest.fixture
-def trained(tmp_path):
-    """A finished run, in a folder with a canary."""
-    prepare(tmp_path / "work", "checkpoint")
-    os.chdir(tmp_path / "work")
-    Path("config.yaml").write_text(DATA + MODEL + TRAINER)
-    assert main(["fit", "--config", "config.yaml"]) == 0
-    return tmp_path / "work" / "runs" / "config" / "version_0" / "checkpoints" / "best.ckpt"
 
 
 EVIL_PARAMETERS = {
@@ -394,20 +385,36 @@ EVIL_PARAMETERS = {
 }
 
 
+#: Plugins of Lightning's that read checkpoints in ways of their own.
+PLUGINS = ("TorchCheckpointIO", "AsyncCheckpointIO")
+
+
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    """A checkpoint of a finished run, as lightlab writes it."""
+def trained(tmp_path_factory):
+    """The folder of a finished run."""
     folder = tmp_path_factory.mktemp("trained")
     (folder / "config.yaml").write_text(DATA + MODEL + TRAINER)
     result = call("fit", "--config", "config.yaml", cwd=folder)
     assert result.returncode == 0, result.stderr
-    return read_checkpoint(folder / "runs/config/version_0/checkpoints/best.ckpt")
+    return folder / "runs/config/version_0"
+
+
+def write_singing(folder, checkpoint, file, form):
+    """Write a checkpoint that makes the canary of a folder sing when it is unpickled."""
+    prepare(folder, "checkpoint")
+    singing = Singing(f"mkdir -p '{folder}/sang'; touch '{folder}/sang/pickle'")
+    whole = {**checkpoint, "callbacks": singing}
+    if form == "bare":
+        file.write_bytes(pickle.dumps(whole))
+    else:
+        torch.save(whole, file, _use_new_zipfile_serialization=form == "zip")
 
 
 @pytest.fixture(scope="module")
-def checkpoint_outcomes(checkpoint, tmp_path_factory):
+def checkpoint_outcomes(trained, tmp_path_factory):
     """Every verb, called with every evil checkpoint."""
     top = tmp_path_factory.mktemp("checkpoints")
+    checkpoint = read_checkpoint(trained / "checkpoints/best.ckpt")
     calls = {}
     for name, parameters in EVIL_PARAMETERS.items():
         evil = {**checkpoint["hyper_parameters"], **parameters} if isinstance(parameters, dict) else parameters
@@ -420,23 +427,18 @@ def checkpoint_outcomes(checkpoint, tmp_path_factory):
     for form in ("zip", "legacy", "bare"):
         for verb in ("fit", "test"):
             folder = top / f"{verb}_{form}"
-            prepare(folder, "checkpoint")
-            singing = Singing(f"mkdir -p '{folder}/sang'; touch '{folder}/sang/pickle'")
-            whole = {**checkpoint, "callbacks": singing}
-            if form == "bare":
-                (folder / "evil.ckpt").write_bytes(pickle.dumps(whole))
-            else:
-                torch.save(whole, folder / "evil.ckpt", _use_new_zipfile_serialization=form == "zip")
+            write_singing(folder, checkpoint, folder / "evil.ckpt", form)
             (folder / "data.yaml").write_text(DATA + TRAINER)
             calls[folder.name] = [verb, "--config", "data.yaml", "--ckpt_path", "evil.ckpt"]
-    (top / "calls.py").write_text(CALLS)
-    (top / "calls.json").write_text(json.dumps(calls))
-    result = subprocess.run(
-        [sys.executable, "-W", "ignore", "calls.py", "calls.json"], cwd=top, capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 0, result.stderr
-    said = json.loads((top / "outcomes.json").read_text())
-    return {name: (top / name, *outcome) for name, outcome in said.items()}
+    for plugin in PLUGINS:
+        for which in ("last", "best"):
+            folder = top / f"{which}_{plugin}"
+            write_singing(folder, checkpoint, folder / f"{which}.ckpt", "zip")
+            run = shutil.copytree(trained, folder / "runs" / "data" / "version_0")
+            shutil.copy(folder / f"{which}.ckpt", run / "checkpoints")
+            (folder / "data.yaml").write_text(with_trainer(f"plugins: [{plugin}]"))
+            calls[folder.name] = ["fit", "--config", "data.yaml", "--ckpt_path", which]
+    return make_calls(top, calls)
 
 
 @pytest.mark.parametrize("verb", ["fit", "test", "predict"])
@@ -461,14 +463,10 @@ def test_a_pickle_in_a_checkpoint(form, verb, checkpoint_outcomes):
 
 
 @pytest.mark.parametrize("which", ["last", "best"])
-@pytest.mark.parametrize("plugin", ["TorchCheckpointIO", "AsyncCheckpointIO", "lightning.fabric.plugins.TorchCheckpointIO"])
-def test_a_plugin_that_reads_checkpoints(which, plugin, trained):
+@pytest.mark.parametrize("plugin", PLUGINS)
+def test_a_plugin_that_reads_checkpoints(which, plugin, checkpoint_outcomes):
     """A config that has Lightning read checkpoints does not have it unpickle them."""
-    sang = Path("sang/pickle").absolute()
-    file = trained.with_name(f"{which}.ckpt")
-    whole = {**read_checkpoint(file), "callbacks": Singing(f"mkdir -p '{sang.parent}'; touch '{sang}'")}
-    torch.save(whole, file)
-    Path("config.yaml").write_text(with_trainer(f"plugins: [{plugin}]"))
-    result = call("fit", "--config", "config.yaml", "--ckpt_path", which, cwd=Path.cwd())
-    assert not sang.exists(), result.stderr
-    assert result.returncode == 2, result.stderr
+    folder, code, said = checkpoint_outcomes[f"{which}_{plugin}"]
+    assert not (folder / "sang").exists(), said
+    assert code == 2, said
+    assert f"{which}.ckpt" in said

@@ -81,8 +81,8 @@ def reading(verb: str, arguments: Sequence[str]) -> Iterator[Call]:
     except ConfigError as error:
         raise sources.located(error) from error
     except DataError as error:
-        key = sources.find(("data", "init_args"), error.about)
-        if key is None:
+        key = error.about if isinstance(error.about, tuple) else sources.find(("data", "init_args"), error.about)
+        if not key:
             raise
         raise sources.located(ConfigError.at(key, str(error))) from error
 

@@ -7,16 +7,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from lightlab.config.documents import read_document, read_value
-from lightlab.errors import ConfigError, Fault, Key, collect, format_key
-
-COMMAND_LINE = "command line"
+from lightlab.config.documents import COMMAND_LINE, read_document, read_value
+from lightlab.errors import ConfigError, Fault, Key, collect, format_key, sentences
 
 #: Keys whose value names a class, with its arguments in ``init_args``: a name alone is short for that.
 CLASSES: tuple[Key, ...] = (("data",), ("model", "optimizer"), ("model", "lr_scheduler"))
 #: What stands beside the class of a scheduler, and is no argument of it.
 BESIDE = frozenset({"class_path", "init_args"})
 BESIDE_SCHEDULER = BESIDE | {"interval", "warmup", "monitor"}
+
+
+_NOTHING: Any = object()
 
 
 class Sources:
@@ -37,14 +38,15 @@ class Sources:
     def __init__(self, files: Sequence[str], options: Sequence[str]) -> None:
         self.values: dict[str, Any] = {}
         self._files = list(files)
-        self._places: dict[Key, tuple[str, Key]] = {}
-        self._texts: dict[Key, str] = {}
+        self._places: dict[Key, tuple[str, Key]] = {}  # of a key without init_args: the place, and the key as written
+        self._texts: dict[Key, tuple[Key, str]] = {}
         faults: list[Fault] = []
         for file in files:
             with collect(faults):
                 document = read_document(file)
-                self._note(document.values, {key: f"{file}:{line}" for key, line in document.lines.items()})
                 self.values = merge(self.values, spell_out(document.values))
+                lines = {key: (f"{file}:{line}", key) for key, line in document.lines.items()}
+                self._note({**self._places, **_bare(lines)})
         for name, text in _pairs(options, faults):
             with collect(faults):
                 self._set(name, text)
@@ -58,38 +60,36 @@ class Sources:
             values: the config.
             place: where it comes from, in words.
         """
-        for key in values:
-            self._places.setdefault((key,), (place, (key,)))
         self.values = merge(spell_out(dict(values)), self.values)
+        self._note({**_bare({key: (place, key) for key in _keys(values, ())}), **self._places})
 
-    def _note(self, values: Any, places: Mapping[Key, str]) -> None:
-        """Remember where values come from, and forget where those came from that they replace."""
-        for key, place in places.items():
-            bare = bare_key(key)
-            if not isinstance(_look_up(values, key), Mapping):
-                for other in [other for other in self._places if other[: len(bare)] == bare and len(other) > len(bare)]:
-                    del self._places[other]
-            if key[-1] != "init_args":
-                self._places[bare] = place, key
+    def _note(self, places: Mapping[Key, tuple[str, Key]]) -> None:
+        """Remember where values come from: those that there still are, after what was laid over them."""
+        self._places = {
+            key: place for key, place in places.items() if _look_up(self.values, key, _NOTHING) is not _NOTHING
+        }
 
     def _set(self, name: str, text: str) -> None:
         """Lay what one option says over the config."""
-        appends = name.endswith("+")
-        key = _parse_key(name.removesuffix("+"))
-        value = read_value(text, key)
-        key = _spell_key(key)
-        if appends:
-            given = _look_up(self.values, key)
-            given = [] if given is None else given if isinstance(given, list) else [given]
-            value = [*given, *(value if isinstance(value, list) else [value])]
-        try:
-            self.values = spell_out(_lay(self.values, key, value, ()))
-        except ConfigError as error:
-            raise ConfigError([replace(fault, place=COMMAND_LINE) for fault in error.faults]) from error
-        self._note(self.values, {key: COMMAND_LINE})
-        self._texts.pop(bare_key(key), None)
-        if not appends and not isinstance(value, str | list | Mapping):
-            self._texts[bare_key(key)] = text
+        written = _parse_key(name.removesuffix("+"))
+        value = read_value(text, written)
+        key = _resolve(self.values, written)
+        bare = bare_key(key)
+        self._texts = {other: text for other, text in self._texts.items() if other[: len(bare)] != bare}
+        if name.endswith("+"):
+            given = _as_list(_look_up(self.values, key))
+            value = [*given, *_as_list(value)]
+            new = [part for part in _keys(value, key) if int(part[len(key)]) >= len(given)]
+        else:
+            if key in CLASSES:
+                value = spell_class(value, _beside(key))
+            new = [key, *_keys(value, key)]
+            if not isinstance(value, str | list | Mapping):
+                self._texts[bare] = key, text
+        self.values = spell_out(_lay(self.values, key, value))
+        above = {bare[:length]: (COMMAND_LINE, bare[:length]) for length in range(1, len(bare) + 1)}
+        own = {part: (COMMAND_LINE, (*written, *part[len(key) :])) for part in new}
+        self._note({**above, **self._places, **_bare(own)})
 
     def read_as_text(self, keys: Iterable[Key]) -> dict[Key, Any]:
         """Take options' values as text after all, since a shell has taken their quotation marks.
@@ -101,16 +101,16 @@ class Sources:
             the values as they were read, for `put_back`.
         """
         changed = {}
-        for key in {bare_key(key) for key in keys} & self._texts.keys():
-            written = self._places[key][1]
-            changed[key] = _look_up(self.values, written)
-            self.values = _lay(self.values, written, self._texts[key], ())
+        for bare in {bare_key(key) for key in keys} & self._texts.keys():
+            key, text = self._texts[bare]
+            changed[bare] = _look_up(self.values, key)
+            self.values = _lay(self.values, key, text)
         return changed
 
     def put_back(self, values: Mapping[Key, Any]) -> None:
         """Undo `read_as_text` for some of its values."""
-        for key, value in values.items():
-            self.values = _lay(self.values, self._places[key][1], value, ())
+        for bare, value in values.items():
+            self.values = _lay(self.values, self._texts[bare][0], value)
 
     def find(self, key: Key, value: Any) -> Key | None:
         """Return where below a key a value stands, if it does."""
@@ -121,14 +121,16 @@ class Sources:
         return self._nearest(key)[0]
 
     def _nearest(self, key: Key) -> tuple[str, Key]:
-        """Return the place, and the key as it was written, with what is below the place."""
-        bare = bare_key(key)
-        for length in range(len(bare), 0, -1):
-            if bare[:length] in self._places:
-                place, written = self._places[bare[:length]]
-                return place, key if len(bare) > length else written
-        inside = [place for other, (place, _) in self._places.items() if bare and other[:1] == bare[:1]]
-        return (inside[0] if inside else ""), key
+        """Return where a key, or what is nearest above it, was given, and the key as it was written there."""
+        found: Key = ()
+        for index, part in enumerate(key):
+            if (*found, part) in self._places:
+                found = (*found, part)
+            elif part not in BESIDE and isinstance(_look_up(self.values, found), Mapping):
+                place, written = self._places.get(found, ("", ()))
+                return place, (*written, *key[index:])
+            # Else a lone value stands for the class, or for the first parameter, which is not named.
+        return self._places.get(found, ("", key))
 
     def located(self, error: ConfigError) -> ConfigError:
         """Return the error with the place that each fault comes from, in the order of the files."""
@@ -136,7 +138,7 @@ class Sources:
         for fault in error.faults:
             place, key = self._nearest(fault.key)
             faults.append(fault if fault.place else replace(fault, key=key, place=place))
-        return ConfigError(sorted(faults, key=self._rank))
+        return type(error)(sorted(faults, key=self._rank))
 
     def _rank(self, fault: Fault) -> tuple[int, int]:
         """Return by what a fault comes before others: its file, and its line there; the command line comes last."""
@@ -193,30 +195,22 @@ def _beside(key: Key) -> frozenset[str]:
     return BESIDE_SCHEDULER if key[-1] == "lr_scheduler" else BESIDE
 
 
-def _spell_key(key: Key) -> Key:
-    """Return a key in whose class arguments stand in ``init_args``."""
-    for place in CLASSES:
-        length = len(place)
-        if key[:length] == place and len(key) > length and key[length] not in _beside(place):
-            return (*place, "init_args", *key[length:])
-    return key
-
-
 def _pairs(options: Sequence[str], faults: list[Fault]) -> list[tuple[str, str]]:
     """Return the name and the text of each option."""
     pairs: list[tuple[str, str]] = []
-    given = iter(options)
-    for option in given:
+    waiting = list(options)
+    while waiting:
+        option = waiting.pop(0)
         name, equals, text = option.removeprefix("--").partition("=")
-        value = text if equals else next(given, None) if option.startswith("--") else ""
         if not option.startswith("--"):
-            near = f" Write --config {option}." if option.endswith((".yaml", ".yml")) else ""
-            faults.append(Fault((), f"What follows the verb is --key value. Received: {option}.{near}", COMMAND_LINE))
-        elif value is None or (not equals and value.startswith("--")):
+            near = f"Write --{option}." if equals and re.fullmatch(r"[\w.]+", name) else ""
+            near = f"Write --config {option}." if option.endswith((".yaml", ".yml")) else near
+            rule = f"What follows the verb is --key value. Received: {option}."
+            faults.append(Fault((), sentences(rule, near), COMMAND_LINE))
+        elif not equals and (not waiting or waiting[0].startswith("--")):
             faults.append(Fault((), f"--{name} takes a value. Received nothing.", COMMAND_LINE))
-            return pairs
         else:
-            pairs.append((name, value))
+            pairs.append((name, text if equals else waiting.pop(0)))
     return pairs
 
 
@@ -227,31 +221,46 @@ def _parse_key(text: str) -> Key:
     (('model', 'layers', 2, 'dense', 'units'), ('model', 'layers', 2, 'dense'))
     """
     parts = re.sub(r"\[(\d+)\]", r".\1", text).split(".")
+    if "" in parts:
+        rule = "An option is --key value, its key made of words and numbers with dots between them."
+        raise ConfigError([Fault((), f"{rule} Received: --{text}.", COMMAND_LINE)])
     return tuple(int(part) if part.isdecimal() else part for part in parts)
 
 
-def _lay(below: Any, key: Key, value: Any, above: Key) -> Any:
-    """Return a config with another value at a key.
+def _resolve(values: Any, key: Key) -> Key:
+    """Return where the value of an option goes.
+
+    As in LightningCLI, ``--trainer.callbacks.patience 3`` is for the last of the callbacks.
 
     Raises:
         ConfigError: a list that has no such entry.
     """
+    for index, part in enumerate(key):
+        if isinstance(values, list):
+            if key[0] == "trainer" and values and not isinstance(part, int):
+                return (*key[:index], len(values) - 1, *key[index:])
+            if not isinstance(part, int) or part >= len(values):
+                rule = f"{format_key(key[:index])} has {len(values)} entries, from [0] on."
+                received = f"[{part}]" if isinstance(part, int) else part
+                raise ConfigError([Fault(key[: index + 1], f"{rule} Received: {received}.", COMMAND_LINE)])
+        values = _look_up(values, (part,))
+    return key
+
+
+def _lay(below: Any, key: Key, value: Any) -> Any:
+    """Return a config with another value at a key."""
     if not key:
         return merge(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
     first, rest = key[0], key[1:]
-    if isinstance(below, list) and below:
-        if not isinstance(first, int):  # as in LightningCLI, `--trainer.callbacks.patience 3` is for the last
-            last = _lay(spell_class(below[-1]), ("init_args", *key), value, above)
-            return [*below[:-1], last]
-        if first >= len(below):
-            rule = f"{format_key(above)} has {len(below)} entries, from [0] on."
-            raise ConfigError.at((*above, first), f"{rule} Received: [{first}].")
-        return [*below[:first], _lay(below[first], rest, value, (*above, first)), *below[first + 1 :]]
-    if isinstance(below, str):  # a name alone, whose arguments follow
+    if isinstance(below, list):
+        return [_lay(part, rest, value) if index == first else part for index, part in enumerate(below)]
+    if isinstance(below, str) or first == "init_args":  # a name alone, whose arguments follow; or arguments beside it
         below = spell_class(below)
     known: Mapping[Any, Any] = below if isinstance(below, Mapping) else {}
-    laid: dict[Any, Any] = {first: _lay(known.get(first), rest, value, (*above, first))}
-    return merge(known, laid)
+    arguments = known.get("init_args")
+    if first not in known and isinstance(arguments, Mapping) and first in arguments:
+        return {**known, "init_args": _lay(arguments, key, value)}
+    return merge(known, {first: _lay(known.get(first), rest, value)})
 
 
 def _replace(config: Mapping[Any, Any], key: Key, value: Any) -> dict[str, Any]:
@@ -259,14 +268,28 @@ def _replace(config: Mapping[Any, Any], key: Key, value: Any) -> dict[str, Any]:
     return {**config, str(first): _replace(config[first], tuple(rest), value) if rest else value}
 
 
-def _look_up(values: Any, key: Key) -> Any:
-    """Return the value at a key; ``None`` where there is none."""
+def _look_up(values: Any, key: Key, missing: Any = None) -> Any:
+    """Return the value at a key, in which ``init_args`` may be left out."""
     for part in key:
+        if isinstance(values, Mapping) and part not in values and isinstance(values.get("init_args"), Mapping):
+            values = values["init_args"]
         in_list = isinstance(values, list) and isinstance(part, int) and part < len(values)
         if not in_list and not (isinstance(values, Mapping) and part in values):
-            return None
+            return missing
         values = values[part]
     return values
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def _keys(value: Any, key: Key) -> Iterator[Key]:
+    """Return the key of all that stands in a value."""
+    parts = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+    for name, part in parts:
+        yield (*key, name)
+        yield from _keys(part, (*key, name))
 
 
 def _find(values: Any, value: Any, key: Key) -> Iterator[Key]:
@@ -282,3 +305,7 @@ def _find(values: Any, value: Any, key: Key) -> Iterator[Key]:
 def bare_key(key: Key) -> Key:
     """Return a key without ``init_args``, which may or may not be written."""
     return tuple(part for part in key if part != "init_args")
+
+
+def _bare(places: Mapping[Key, tuple[str, Key]]) -> dict[Key, tuple[str, Key]]:
+    return {bare_key(key): place for key, place in places.items() if key[-1] != "init_args"}

@@ -214,7 +214,7 @@ class Data(LightningDataModule):
         given = loaded.get("all") or loaded.get("train")
         rows = given and typed_targets(given)
         if rows is None or rows.targets is None:
-            raise TargetError("Training needs rows with a target: set data.target. There are none.")
+            raise TargetError("Training needs rows with a target: set data.target. There are none.", ("data",))
         for name in rows.targets:
             check_not_misread(rows, rows.targets, str(name))
         if rows.targets.shape[1] > 1:
@@ -244,7 +244,7 @@ class Data(LightningDataModule):
             raise DataError("There are no rows to train on: the data has nothing but rows to predict.")
         train = typed_targets(self.rows["train"])
         if train.targets is None:
-            raise TargetError(f"Training needs the target. {train.source} is without it: set data.target.")
+            raise TargetError(f"Training needs the target. {train.source} is without it: set data.target.", ("data",))
         row = find_problem(problem)
         if self.balanced and row.target != "class":
             raise ConfigError.at(

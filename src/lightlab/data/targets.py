@@ -15,11 +15,13 @@ from torch import Tensor
 from lightlab.data.rows import Rows
 from lightlab.data.tables.columns import check_precision, is_boolean, is_numeric, read_numbers
 from lightlab.data_spec import TargetSpec
-from lightlab.errors import TargetError
+from lightlab.errors import Key, TargetError
 from lightlab.problems import Problem, TargetKind
 
 #: Whole numbers of at most this many different values are taken for classes.
 MOST_INFERRED_CLASSES = 20
+#: Where a config says the problem.
+PROBLEM_KEY: Key = ("model", "problem")
 
 
 def infer_problem(targets: pd.DataFrame) -> tuple[str, str]:
@@ -134,7 +136,8 @@ def learn_target(rows: Rows, problem: Problem) -> TargetSpec:
         wanted = "exactly two classes" if problem.name == "binary" else "at least two classes"
         raise TargetError(
             f"Problem {problem.name} needs {wanted} in the train split. Received in column {columns[0]!r} of "
-            f"{rows.source}: {len(classes)} ({_listed(classes)}). {_other_problem(targets, problem)}".rstrip()
+            f"{rows.source}: {len(classes)} ({_listed(classes)}). {_other_problem(targets, problem)}".rstrip(),
+            about=PROBLEM_KEY,
         )
     return TargetSpec(columns, classes, tuple(int(sizes[name]) for name in classes), rows=len(rows))
 
@@ -198,7 +201,8 @@ def check_encoded(rows: Rows, encoded: Tensor, valid: Callable[[Tensor], Tensor]
     raise TargetError(
         f"{rule} Received in column {str(targets.columns[column])!r} of {split}: "
         f"{targets.iat[place, column]!s} at {rows.where(targets, place)}, and so in {int(by_column[:, column].sum())} "
-        f"of {len(rows)} rows."
+        f"of {len(rows)} rows.",
+        about=("model", "head"),
     )
 
 
@@ -226,7 +230,9 @@ def known_targets(rows: Rows) -> pd.DataFrame:
         TargetError: there are none, or a value is missing.
     """
     if rows.targets is None:
-        raise TargetError(f"Training and evaluation need the target. {rows.source} is without it: set data.target.")
+        raise TargetError(
+            f"Training and evaluation need the target. {rows.source} is without it: set data.target.", ("data",)
+        )
     missing = rows.targets.isna()
     if missing.to_numpy().any():
         column = missing.columns[int(missing.any().to_numpy().argmax())]
@@ -248,7 +254,8 @@ def _numbers(rows: Rows, targets: pd.DataFrame, problem: Problem) -> np.ndarray[
         raise TargetError(
             f"Problem {problem.name} needs numbers. Received in column {str(name)!r}: {column.iat[place]!r} at "
             f"{rows.where(targets, place)}, and so in {int(bad.sum())} of {len(rows)} rows. "
-            f"{_other_problem(targets, problem)}".rstrip()
+            f"{_other_problem(targets, problem)}".rstrip(),
+            about=PROBLEM_KEY,
         )
     numbers = np.stack([read_numbers(targets[name]).values for name in targets], axis=1)
     infinite = ~np.isfinite(numbers)
@@ -266,7 +273,8 @@ def _learn_one_hot(rows: Rows, targets: pd.DataFrame, problem: Problem, columns:
     if problem.name == "binary":
         raise TargetError(
             f"Problem binary takes one column of classes. Received: {len(columns)} columns ({_listed(columns)}). "
-            f"{_other_problem(targets, problem)}".rstrip()
+            f"{_other_problem(targets, problem)}".rstrip(),
+            about=PROBLEM_KEY,
         )
     values = _one_hot(rows, targets, problem)
     return TargetSpec(columns, columns, tuple(int(count) for count in values.sum(axis=0)), rows=len(rows))
@@ -286,7 +294,8 @@ def _one_hot(rows: Rows, targets: pd.DataFrame, problem: Problem) -> np.ndarray[
             f"Several columns of classes have one 1 in each row, and 0 elsewhere. Received at "
             f"{rows.where(targets, place)}: {', '.join(f'{value:g}' for value in values[place])} in "
             f"{_listed(list(map(str, targets.columns)))}, and so in {int(wrong.sum())} of {len(rows)} rows. "
-            f"{_other_problem(targets, problem)}".rstrip()
+            f"{_other_problem(targets, problem)}".rstrip(),
+            about=PROBLEM_KEY,
         )
     return values
 

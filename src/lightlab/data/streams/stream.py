@@ -142,7 +142,9 @@ class StreamData(FileData):
         learner = TargetLearner()
         for rows in part.read_columns():
             if rows.targets is None:
-                raise TargetError(f"Training needs the target. {part.source.path} is without it: set data.target.")
+                raise TargetError(
+                    f"Training needs the target. {part.source.path} is without it: set data.target.", ("data",)
+                )
             learner.update(rows)
         if problem is None:
             problem = self._infer({"train": learner.distinct()})

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 from lightlab.errors import LightlabError, RegistryError, did_you_mean, sentences
-from lightlab.inspect.catalogue.keys import keys, sections
+from lightlab.inspect.catalogue.keys import keys, keys_of_parts, sections
 from lightlab.inspect.catalogue.parts import KINDS, Part, signature_for_configs
 
 TORCH = "nn."
@@ -34,12 +34,14 @@ def find(name: str) -> list[Part]:
         return [_torch_module(name)]
     bare = name.replace(".init_args.", ".")
     parts = all_parts()
-    found = [part for part in parts if bare in _names(part)]
-    if found:
+    if found := [part for part in parts if bare in _names(part)]:
         return _once(found)
+    if "." in bare and (found := [part for name, part in keys_of_parts().items() if name == bare]):
+        return found
     if name in KINDS:
         raise LightlabError(f"{name} is a kind: 'lightlab list {name}' lists what there is.")
-    names = [part.name for part in parts] + [f"{part.kind}.{part.name}" for part in parts if "." in name]
+    names = [part.name for part in parts]
+    names += [*(f"{part.kind}.{part.name}" for part in parts), *keys_of_parts()] if "." in name else []
     near = did_you_mean(name, names) or "'lightlab list' lists what there is."
     raise LightlabError(sentences(f"Nothing is called {name!r}.", near))
 
@@ -67,4 +69,4 @@ def _torch_module(name: str) -> Part:
         item = find_layer(name)
     except RegistryError as error:
         raise LightlabError(str(error)) from error
-    return Part("layers", name, item.__module__, inspect.getdoc(item) or "", partial(signature_for_configs, item, ()))
+    return Part("layers", name, item.__module__, read, inspect.getdoc(item) or "")

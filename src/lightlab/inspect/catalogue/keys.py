@@ -33,7 +33,7 @@ def _section(name: str) -> Part:
     text = about.description
     if name == "data":
         text += " Below is what every source takes."
-    return Part(SECTION, name, signature.module, text[0].upper() + text[1:], partial(itself, signature))
+    return Part(SECTION, name, signature.module, partial(itself, signature), text[0].upper() + text[1:])
 
 
 def data_signature() -> Signature:
@@ -45,22 +45,25 @@ def data_signature() -> Signature:
 
 
 def keys() -> dict[str, Part]:
-    """Return the keys of a config, as the command line writes them (``trainer.max_epochs``)."""
+    """Return the keys of a config that do not depend on what it names, as the command line writes them."""
     found = dict(_keys("", CONFIG.module, (each for each in CONFIG.parameters if each.name not in SECTIONS)))
     for name, part in sections().items():
         found |= _keys(f"{name}.", part.provider, part.signature.parameters)
-    found |= _of_parts("data", "data.", found)
-    found |= _of_parts("optimizers", "model.optimizer.", found)
-    found |= _keys("model.lr_scheduler.", CONFIG.module, BESIDE_SCHEDULER)
-    return found | _of_parts("schedulers", "model.lr_scheduler.", found)
+    return found | dict(_keys("model.lr_scheduler.", CONFIG.module, BESIDE_SCHEDULER))
+
+
+def keys_of_parts() -> dict[str, Part]:
+    """Return the keys that only some data sources, optimizers or schedulers take."""
+    known = keys()
+    prefixes = {"data": "data.", "optimizers": "model.optimizer.", "schedulers": "model.lr_scheduler."}
+    return {name: key for kind, prefix in prefixes.items() for name, key in _of_parts(kind, prefix, known).items()}
 
 
 def _keys(prefix: str, provider: str, parameters: Iterable[Parameter]) -> Iterator[tuple[str, Part]]:
     for parameter in parameters:
         name = f"{prefix}{parameter.name}"
         signature = Signature(name, provider, (parameter,))
-        text = parameter.description
-        yield name, Part(KEY, name, provider, text[:1].upper() + text[1:], partial(itself, signature))
+        yield name, Part(KEY, name, provider, partial(itself, signature), parameter.description)
 
 
 def _of_parts(kind: str, prefix: str, known: Container[str]) -> dict[str, Part]:

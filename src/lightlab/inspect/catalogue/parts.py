@@ -6,7 +6,7 @@ import ast
 import inspect
 import typing
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from lightlab.signatures.source import ancestors
 from lightlab.signatures.words import first_sentence
 
 if TYPE_CHECKING:
+    from lightlab.config.classes import Family
     from lightlab.problems import Problem
 
 #: The packages that everyone has; what comes from others is said to.
@@ -31,17 +32,22 @@ class Part:
         kind: one of `KINDS`; ``section`` or ``key`` for what a config itself is made of.
         name: as a config writes it.
         provider: the module that it comes from.
-        docstring: of its code.
-        read: returns its signature.
+        read: returns its signature; it is read when it is asked for, since a look-up of one asks for no other.
+        about: what it is, where its signature does not say.
         facts: what else there is to know, by what it is.
     """
 
     kind: str
     name: str
     provider: str
-    docstring: str
     read: Callable[[], Signature] = field(repr=False, compare=False)
+    about: str = ""
     facts: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def docstring(self) -> str:
+        """What its code says of it."""
+        return self.about or self.signature.docstring
 
     @property
     def summary(self) -> str:
@@ -86,7 +92,7 @@ def _registered(registry: Registry[Any], hidden: tuple[str, ...], kind: str) -> 
     for name in registry.names():
         entry = registry.entry(name)
         read = partial(signature_for_configs, entry.item, hidden)
-        yield Part(kind, name, entry.provider, inspect.getdoc(entry.item) or "", read)
+        yield Part(kind, name, entry.provider, read, inspect.getdoc(entry.item) or "")
 
 
 def signature_for_configs(component: Callable[..., Any], hidden: tuple[str, ...]) -> Signature:
@@ -99,8 +105,8 @@ def signature_for_configs(component: Callable[..., Any], hidden: tuple[str, ...]
 def _problems(kind: str) -> Iterator[Part]:
     for name in PROBLEMS.names():
         entry = PROBLEMS.entry(name)
-        yield Part(kind, name, entry.provider, _describe(entry.item), partial(Signature, name, entry.provider),
-                   _facts(entry.item))  # fmt: skip
+        read = partial(Signature, name, entry.provider)
+        yield Part(kind, name, entry.provider, read, _describe(entry.item), _facts(entry.item))
 
 
 def _describe(problem: Problem) -> str:
@@ -122,7 +128,7 @@ def _optimizers(kind: str) -> Iterator[Part]:
 
     for name, item in OPTIMIZERS.items():
         read = partial(_with_types, item, RANGES, ("params",), ())
-        yield Part(kind, name, item.__module__, inspect.getdoc(item) or "", read)
+        yield Part(kind, name, item.__module__, read, inspect.getdoc(item) or "")
 
 
 def _schedulers(kind: str) -> Iterator[Part]:
@@ -130,7 +136,7 @@ def _schedulers(kind: str) -> Iterator[Part]:
 
     for name, item in SCHEDULERS.items():
         read = partial(_with_types, item, RANGES, ("optimizer",), tuple(FROM_LENGTH.values()))
-        yield Part(kind, name, item.__module__, inspect.getdoc(item) or "", read)
+        yield Part(kind, name, item.__module__, read, inspect.getdoc(item) or "")
 
 
 def _with_types(item: type, types: Mapping[str, Any], hidden: tuple[str, ...], optional: tuple[str, ...]) -> Signature:
@@ -141,10 +147,14 @@ def _classes(family_name: str, kind: str) -> Iterator[Part]:
     from lightlab.config.classes import FAMILIES
 
     family = next(each for each in FAMILIES if each.name == family_name)
-    for name in family.names():
-        signature = family.find(name, ())
-        docstring = signature.docstring or _docstring_of_constructor(signature.path)
-        yield Part(kind, name, signature.module, docstring, partial(itself, signature))
+    for name, path in family.names().items():
+        yield Part(kind, name, path.rpartition(".")[0], partial(_signature_of_class, family, name))
+
+
+def _signature_of_class(family: Family, name: str) -> Signature:
+    """Return a class's signature; where it has no docstring of its own, its constructor's counts."""
+    signature = family.find(name, ())
+    return signature if signature.docstring else replace(signature, docstring=_docstring_of_constructor(signature.path))
 
 
 def itself(signature: Signature) -> Signature:
@@ -189,7 +199,7 @@ def _profilers(kind: str) -> Iterator[Part]:
 
 def _name_of_trainers(kind: str, name: str, about: str) -> Part:
     home = f"lightning.pytorch.{kind}"
-    return Part(kind, name, home, about, partial(Signature, name, home))
+    return Part(kind, name, home, partial(Signature, name, home), about)
 
 
 #: Lightning's own names, which its docstrings say nothing of; of the strategies, what names start with.
