@@ -22,7 +22,7 @@ def test_format_key(key, text):
     ("name", "known", "question"),
     [
         ("dens", ["dense", "relu"], "Did you mean dense?"),
-        ("ReLU", ["relu", "relu6", "tanh"], "Did you mean relu or relu6?"),
+        ("ReLU", ["relu", "relu6", "tanh"], "Did you mean relu?"),
         ("adamw", ["AdamW"], "Did you mean AdamW?"),
         ("xyz", ["dense"], ""),
         ("dense", [], ""),

@@ -36,15 +36,40 @@ def format_key(key: Key) -> str:
     return text.removeprefix(".")
 
 
+#: Names are near from this likeness on; and as near as the nearest, if they are so little less like it.
+LEAST_LIKENESS, MARGIN = 0.6, 0.08
+#: From here on a name can only be meant for the nearest.
+SURE_LIKENESS = 0.85
+
+
 def did_you_mean(name: object, known: Iterable[str]) -> str:
     """Return the question that names what comes nearest, or nothing where nothing is near.
 
-    >>> did_you_mean("conv2", ["dense", "conv2d", "conv1d"])
+    >>> did_you_mean("conv", ["dense", "conv2d", "conv1d"])
     'Did you mean conv2d or conv1d?'
     """
+    near = _rank(name, known)
+    return f"Did you mean {' or '.join(near)}?" if near else ""
+
+
+def surely_meant(name: object, known: Iterable[str]) -> str | None:
+    """Return what a misspelt name was meant for, where it can be told.
+
+    >>> surely_meant("densee", ["dense", "conv2d"])
+    'dense'
+    """
+    near = _rank(name, known)
+    return next((match for match, likeness in near.items() if len(near) == 1 and likeness >= SURE_LIKENESS), None)
+
+
+def _rank(name: object, known: Iterable[str]) -> dict[str, float]:
+    """Return at most three names that are near, the nearest first, with their likeness."""
     by_folded = {candidate.casefold(): candidate for candidate in known}
-    near = difflib.get_close_matches(str(name).casefold(), by_folded, n=3, cutoff=0.6)
-    return f"Did you mean {' or '.join(by_folded[match] for match in near)}?" if near else ""
+    given = str(name).casefold()
+    near = difflib.get_close_matches(given, by_folded, n=3, cutoff=LEAST_LIKENESS)
+    # As get_close_matches compares them: the likeness depends on the order.
+    likeness = {match: difflib.SequenceMatcher(None, match, given).ratio() for match in near}
+    return {by_folded[match]: each for match, each in likeness.items() if each >= likeness[near[0]] - MARGIN}
 
 
 def sentences(*parts: str) -> str:

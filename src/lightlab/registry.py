@@ -108,7 +108,7 @@ class Registry(Generic[T]):
             sentences(
                 f"No {self.kind} is called {name!r}.",
                 did_you_mean(name, self.names()) or f"There are: {', '.join(self.names())}.",
-                f"They are described in docs/reference.md and registered in {self._home}.",
+                f"'lightlab list {self.kind}s' has them all.",
                 *failed_plugins(),
             )
         )

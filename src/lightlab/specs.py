@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from lightlab.errors import ConfigError, Fault, Key, RegistryError, collect, did_you_mean, sentences
+from lightlab.errors import ConfigError, Fault, Key, RegistryError, collect, did_you_mean, sentences, surely_meant
 from lightlab.layers.parameters import Nested
 from lightlab.registry import ACTIVATIONS, LAYERS, Registry
 from lightlab.signatures import Signature, signature_of
@@ -116,7 +116,12 @@ def parse_component(
     try:
         component = (find or registry.get)(name)
     except RegistryError as error:
-        raise ConfigError.at(key, str(error)) from error
+        faults = [Fault(key, str(error))]
+        meant = surely_meant(name, registry.names())
+        if meant and isinstance(value, Mapping):  # what else is wrong with it is said as well
+            with collect(faults):
+                check_parameters(registry.get(meant), value, key, name=meant, hidden=INJECTED)
+        raise ConfigError(faults) from error
     return LayerSpec(name, key, check_parameters(component, value, key, name=name, hidden=INJECTED))
 
 

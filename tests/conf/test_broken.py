@@ -7,7 +7,8 @@ Each file of `broken` says what is expected, in comments in the lines that are w
 A comment has the key, and what the message holds (parts of it stand between ``|``); ``||`` stands between two faults
 of one line, and ``*`` for a fault of the file, which has no key. What comes from elsewhere begins with its place:
 ``@9``, ``@base.yaml:4``, ``@command-line``, or ``@-`` for anywhere; with a ``?`` before it a fault need not be
-reported, since it goes away with another. A line ``# call: …`` is the call, where it is not
+reported, since it goes away with another. Parts of a key that the config leaves out may be left out: they stand in
+parentheses. A line ``# call: …`` is the call, where it is not
 ``VERB --config this.yaml``. The files lie beside those of `bases`, which are configs and tables to stand on.
 """
 
@@ -51,8 +52,10 @@ class Expected:
 
     def is_said_by(self, line: str) -> bool:
         """Return whether a line of standard error reports it."""
-        start = BEGINNING + "".join(f"{part}: " for part in (self.place, self.key) if part)
-        return line.startswith(start) and all(fragment in line.removeprefix(start) for fragment in self.fragments)
+        key = re.sub(r"\\\((.*?)\\\)", r"(?:\1)?", re.escape(self.key))
+        start = "".join(f"{part}: " for part in (re.escape(self.place), key) if part)
+        found = re.match(BEGINNING + start, line)
+        return found is not None and all(fragment in line[found.end() :] for fragment in self.fragments)
 
 
 def read_expected(file):

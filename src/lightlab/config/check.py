@@ -106,7 +106,8 @@ class _Check:
 
     def contradictions(self, model: ModelSpec | None) -> Iterator[Fault]:
         """Return what can be told without the data."""
-        problem = PROBLEMS.get(model.problem) if model and model.problem else None
+        name = self.section("model").get("problem")
+        problem = PROBLEMS.get(name) if isinstance(name, str) and name in PROBLEMS else None
         if model:
             outputs = 1 if problem and problem.output.startswith("1 ") else None
             faults: list[Fault] = []

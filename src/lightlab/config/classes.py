@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lightlab.config.sources import spell_class
-from lightlab.errors import ConfigError, Fault, Key, collect, did_you_mean, sentences
+from lightlab.errors import ConfigError, Fault, Key, collect, did_you_mean, sentences, surely_meant
 from lightlab.registry import plugin_modules
 from lightlab.signatures import Signature, read_signature, signature_of
 from lightlab.signatures.source import Reference, ancestors, read_module
@@ -109,8 +109,19 @@ def check_class(value: Any, key: Key, family: Family) -> dict[str, Any]:
     if not isinstance(given.get("init_args", {}), Mapping | None):
         received = f"Received: {given['init_args']!r}."
         raise ConfigError.at((*key, "init_args"), f"init_args are 'argument: value' lines. {received}")
-    signature = family.find(given["class_path"], (*key, "class_path"))
-    arguments = check_arguments(signature, given.get("init_args") or {}, (*key, "init_args"), name=signature.name)
+    faults: list[Fault] = []
+    name: str | None = given["class_path"]
+    with collect(faults):
+        family.find(given["class_path"], (*key, "class_path"))
+    if faults:  # what else is wrong with it is said as well
+        name = surely_meant(name, family.names())
+    arguments = given.get("init_args") or {}
+    if name is not None:
+        signature = family.find(name, key)
+        with collect(faults):
+            arguments = check_arguments(signature, arguments, (*key, "init_args"), name=signature.name)
+    if faults:
+        raise ConfigError(faults)
     return {"class_path": signature.path, "init_args": arguments}
 
 

@@ -47,6 +47,6 @@ def _fill(value: Any) -> Any:
         return value
     filled = {name: _fill(part) for name, part in value.items()}
     signature = read_signature(value["class_path"]) if isinstance(value.get("class_path"), str) else None
-    if signature is not None and "init_args" in value:
+    if signature is not None and isinstance(filled.get("init_args"), Mapping):
         filled["init_args"] = _with_defaults(filled["init_args"], signature)
     return filled

@@ -56,7 +56,12 @@ class Dumper(yaml.SafeDumper):
         """Write a value that stands in two places twice, as people do."""
         return True
 
+    def represent_text(self, text: str) -> yaml.ScalarNode:
+        """Write text; line breaks that PyYAML takes for spaces as escapes."""
+        return self.represent_scalar(TEXT, text, style='"' if re.search("[\x85\u2028\u2029]", text) else None)
 
+
+Dumper.add_representer(str, Dumper.represent_text)
 Dumper.add_representer(tuple, Dumper.represent_list)
 Dumper.add_multi_representer(Enum, lambda dumper, item: dumper.represent_str(item.name))
 Dumper.add_multi_representer(object, lambda dumper, value: dumper.represent_str(str(value)))
@@ -103,8 +108,13 @@ def read_document(file: str) -> Document:
             near = did_you_mean(file, map(str, path.parent.glob("*.y*ml")))
             raise ConfigError.at((), sentences(f"A config is a YAML file. Received: {file} ({what}).", near))
         text = path.read_text(encoding="utf-8-sig")
-    except (UnicodeDecodeError, OSError) as cause:
-        raise ConfigError([Fault((), f"A config is text in UTF-8, as YAML. {cause}.", file)]) from cause
+    except UnicodeDecodeError as cause:
+        line = cause.object[: cause.start].count(b"\n") + 1
+        raise ConfigError([Fault((), f"A config is text in UTF-8, as YAML. {cause}.", f"{file}:{line}")]) from cause
+    except OSError as cause:
+        raise ConfigError.at(
+            (), f"A config is a file that can be read. Received: {file} ({cause.strerror})."
+        ) from cause
     return _Reader(text, file).read()
 
 
@@ -120,7 +130,7 @@ def read_value(text: str, key: Key) -> Any:
         ConfigError: a list or mapping in brackets that is no YAML, or more than plain data.
     """
     reader = _Reader(text, COMMAND_LINE)
-    if text.lstrip().startswith(("[", "{")) and text.strip() not in ("[", "{"):
+    if text.lstrip().startswith(("[", "{", "!!")) and text.strip() not in ("[", "{"):
         try:
             return reader.value()
         except ConfigError as error:
@@ -193,10 +203,8 @@ class _Reader:
             mark: Any = cause.problem_mark or cause.context_mark
             tab = "Indent with spaces, not tabs." if self.rest_of_line(mark).startswith("\t") else ""
             what = ": ".join(filter(None, (cause.context, cause.problem)))
-            opening: Any = cause.context_mark
-            if re.search("flow|quoted", cause.context or "") and opening.line < mark.line:
-                # A bracket or quotation mark that is never closed is noticed much later.
-                what, mark = f"{what} (noticed in line {mark.line + 1})", opening
+            if re.search("flow|quoted", cause.context or ""):  # what is never closed is noticed much later
+                mark = cause.context_mark
             raise ConfigError([self.fault(sentences(f"This is no YAML: {what}.", tab), mark.line)]) from cause
         if node is not None:
             self.measure(node, {}, frozenset())

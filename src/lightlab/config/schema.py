@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
@@ -27,12 +28,13 @@ from lightlab.optim import (
     DEFAULT_OPTIMIZER,
     FROM_LENGTH,
     OPTIMIZERS,
+    RANGES,
     SCHEDULERS,
-    _ranged,
     _scheduler_options,
 )
 from lightlab.registry import ACTIVATIONS, AUGMENTATIONS, HEADS, LAYERS, PROBLEMS, Registry
 from lightlab.signatures import Code, Parameter, Signature, signature_of
+from lightlab.signatures.words import first_sentence, without_markup
 from lightlab.specs import INJECTED, _marks, find_layer
 
 Schema = dict[str, Any]
@@ -128,7 +130,7 @@ class _Parts:
             for each in signature.parameters
             if each.name in types
         }
-        return {"description": signature.summary, **schema}
+        return _described(first_sentence(signature.docstring), schema)
 
     def value(self, parameter: Parameter, schema: Schema, place: Schema | None) -> Schema:
         """Return the schema of a parameter's value, given that of its type."""
@@ -165,9 +167,8 @@ class _Parts:
 
     def layer(self) -> Schema:
         """Return the schema of one layer."""
-        return self.define(
-            "layer", lambda: self.component("layer", ((name, find_layer(name)) for name in _layer_names()))
-        )
+        found = ((name, find_layer(name)) for name in _layer_names())
+        return self.define("layer", lambda: self.component("layer", found))
 
     def activation(self) -> Schema:
         """Return the schema of an activation."""
@@ -230,7 +231,7 @@ class _Parts:
         cases = []
         for each in found:
             name = f"{kind}.{each.signature.name}"
-            case = self.define(name, lambda: self.arguments(name, each.signature, places, properties))  # noqa: B023
+            case = self.define(name, partial(self.arguments, name, each.signature, places, properties))
             cases.append(_when("class_path", each.spellings, case))
         return {"type": "object", "properties": properties, "allOf": cases}
 
@@ -239,16 +240,17 @@ class _Parts:
         mapping = _may_be_null(self.mapping(signature, places))
         required = mapping.pop("required", [])
         inside = f"{name}/properties/init_args/properties"
-        return {
-            "description": mapping.pop("description"),
+        schema: Schema = {
             "properties": {
                 **{each: _reference(f"{inside}/{each}") for each in mapping["properties"]},
                 **dict.fromkeys(beside, True),
                 "init_args": mapping,
             },
             "additionalProperties": mapping["additionalProperties"],
-            **({"allOf": [_required_in_either(each) for each in required]} if required else {}),
         }
+        if required:
+            schema["allOf"] = [_required_in_either(each) for each in required]
+        return _described(mapping.pop("description", ""), schema)
 
     # Sections
 
@@ -284,7 +286,7 @@ class _Parts:
 
         def make() -> Schema:
             found = [
-                _Class(_ranged(signature_of(item, {"params"})), (name, f"torch.optim.{name}"))
+                _Class(signature_of(item, {"params"}).with_types(RANGES), (name, f"torch.optim.{name}"))
                 for name, item in OPTIMIZERS.items()
             ]
             mapping = self.class_path("optimizer", found, {})
@@ -299,7 +301,7 @@ class _Parts:
         def make() -> Schema:
             found = [
                 _Class(
-                    _ranged(signature_of(item, {"optimizer"}, FROM_LENGTH.values())),
+                    signature_of(item, {"optimizer"}, FROM_LENGTH.values()).with_types(RANGES),
                     (name, *(f"{home}.{name}" for home in ("lr_scheduler", "torch.optim.lr_scheduler"))),
                 )
                 for name, item in SCHEDULERS.items()
@@ -380,9 +382,13 @@ def _may_be_null(mapping: Schema) -> Schema:
     return mapping if mapping.get("required") else {**mapping, "type": ["object", "null"]}
 
 
+def _described(text: str, schema: Schema) -> Schema:
+    return {"description": text, **schema} if text else schema
+
+
 def _explained(parameter: Parameter, schema: Schema) -> Schema:
     """Return a parameter's schema with what its docstring says, and with its default, if that can be written."""
-    explained = {"description": parameter.description, **schema} if parameter.description else schema
+    explained = _described(without_markup(parameter.description), schema)
     if parameter.required or parameter.default is None or isinstance(parameter.default, Code):
         return explained
     try:

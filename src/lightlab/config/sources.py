@@ -17,6 +17,8 @@ BESIDE = frozenset({"class_path", "init_args"})
 BESIDE_SCHEDULER = BESIDE | {"interval", "warmup", "monitor"}
 
 
+#: What begins an option; a value can begin with dashes, too.
+OPTION = re.compile(r"--[A-Za-z_][^\s=]*(=|\Z)")
 _NOTHING: Any = object()
 
 
@@ -123,14 +125,19 @@ class Sources:
     def _nearest(self, key: Key) -> tuple[str, Key]:
         """Return where a key, or what is nearest above it, was given, and the key as it was written there."""
         found: Key = ()
+        written: Key = ()
+        is_named = False  # what a lone value stands for: the class, or the first parameter
         for index, part in enumerate(key):
             if (*found, part) in self._places:
                 found = (*found, part)
-            elif part not in BESIDE and isinstance(_look_up(self.values, found), Mapping):
-                place, written = self._places.get(found, ("", ()))
-                return place, (*written, *key[index:])
-            # Else a lone value stands for the class, or for the first parameter, which is not named.
-        return self._places.get(found, ("", key))
+                written = (*written, part) if is_named else self._places[found][1]
+            elif part in BESIDE or not isinstance(_look_up(self.values, found), Mapping):
+                is_named = is_named or part != "init_args"
+                written = (*written, part) if part != "init_args" else written
+            else:
+                written = (*written, *key[index - (key[index - 1] == "init_args") :])
+                break
+        return self._places.get(found, ("",))[0], written
 
     def located(self, error: ConfigError) -> ConfigError:
         """Return the error with the place that each fault comes from, in the order of the files."""
@@ -202,12 +209,12 @@ def _pairs(options: Sequence[str], faults: list[Fault]) -> list[tuple[str, str]]
     while waiting:
         option = waiting.pop(0)
         name, equals, text = option.removeprefix("--").partition("=")
-        if not option.startswith("--"):
+        if not OPTION.match(option):
             near = f"Write --{option}." if equals and re.fullmatch(r"[\w.]+", name) else ""
             near = f"Write --config {option}." if option.endswith((".yaml", ".yml")) else near
             rule = f"What follows the verb is --key value. Received: {option}."
             faults.append(Fault((), sentences(rule, near), COMMAND_LINE))
-        elif not equals and (not waiting or waiting[0].startswith("--")):
+        elif not equals and (not waiting or OPTION.match(waiting[0])):
             faults.append(Fault((), f"--{name} takes a value. Received nothing.", COMMAND_LINE))
         else:
             pairs.append((name, text if equals else waiting.pop(0)))
@@ -260,7 +267,8 @@ def _lay(below: Any, key: Key, value: Any) -> Any:
     arguments = known.get("init_args")
     if first not in known and isinstance(arguments, Mapping) and first in arguments:
         return {**known, "init_args": _lay(arguments, key, value)}
-    return merge(known, {first: _lay(known.get(first), rest, value)})
+    laid: dict[Any, Any] = {first: _lay(known.get(first), rest, value)}
+    return merge(known, laid)
 
 
 def _replace(config: Mapping[Any, Any], key: Key, value: Any) -> dict[str, Any]:

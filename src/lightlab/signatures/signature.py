@@ -11,7 +11,7 @@ from functools import cache, cached_property
 from typing import Any
 
 import docstring_parser
-from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, with_config
+from pydantic import ConfigDict, PydanticUserError, TypeAdapter, with_config
 from typing_extensions import TypedDict  # pydantic asks for this one on Python 3.11
 
 #: Stands for the default of a parameter that has none.
@@ -72,7 +72,7 @@ class Signature:
 
     @property
     def summary(self) -> str:
-        """The first sentence of the docstring, without the markup of code."""
+        """The first paragraph of the docstring in one line, without the markup of code."""
         first = " ".join(self.docstring.strip().split("\n\n")[0].split())
         return re.sub(r":\w+:`~?\.?([^`]*)`|``?([^`]*)``?", lambda found: found[1] or found[2] or "", first)
 
@@ -119,10 +119,10 @@ def signature_of(component: Callable[..., Any], hidden: Iterable[str] = (), opti
 
 @cache
 def _signature_of(component: Any, hidden: frozenset[str], optional: frozenset[str]) -> Signature:
-    target = vars(component).get("__init__", component) if isinstance(component, type) else component
+    target = inspect.getattr_static(component, "__init__") if isinstance(component, type) else component
     try:
         types = typing.get_type_hints(target, include_extras=True)
-    except (NameError, TypeError):  # annotations that exist for the type checker only
+    except (NameError, AttributeError, TypeError, SyntaxError):  # annotations that exist for the type checker only
         types = {}
     written = getattr(target, "__annotations__", {})
     docstring = inspect.getdoc(component) or ""
@@ -151,7 +151,7 @@ def checkable(hint: Any) -> Any:
     """Return the annotation, or ``Any`` where it is nothing that a value can be held against."""
     try:
         TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True))
-    except (PydanticSchemaGenerationError, NameError, TypeError):
+    except (PydanticUserError, NameError, TypeError):
         return Any
     return hint
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import ast
 import builtins
+import copy
 import importlib
 import importlib.util
 import inspect
 import sys
 import typing
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -118,8 +120,9 @@ class Module:
         """Return the type that an annotation writes; ``Any`` where it can't be told."""
         if annotation is None:
             return Any
-        code = compile(ast.fix_missing_locations(ast.Expression(_Unquoted().visit(annotation))), self.name, "eval")
         try:
+            unquoted = _Unquoted().visit(copy.deepcopy(annotation))
+            code = compile(ast.fix_missing_locations(ast.Expression(unquoted)), self.name, "eval")
             # Of an annotation in an installed package: names, subscripts and unions, none of which does anything.
             return eval(code, {"__builtins__": {}}, _Scope(self))
         except Exception:
@@ -164,15 +167,16 @@ class _Path:
 
 
 class _Unquoted(ast.NodeTransformer):
-    """Annotations in quotation marks, as code; the texts of a Literal stay."""
+    """Annotations in quotation marks, as code; the texts of a Literal, and what stands beside a type, stay."""
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
-        if ast.unparse(node.value).endswith("Literal"):
-            return node
-        return self.generic_visit(node)
+        name = ast.unparse(node.value).rpartition(".")[-1]
+        if name == "Annotated" and isinstance(node.slice, ast.Tuple):
+            node.slice.elts[0] = self.visit(node.slice.elts[0])
+        return node if name in ("Annotated", "Literal") else self.generic_visit(node)
 
     def visit_Constant(self, node: ast.Constant) -> ast.AST:
-        return ast.parse(node.value, mode="eval").body if isinstance(node.value, str) else node
+        return self.visit(ast.parse(node.value, mode="eval").body) if isinstance(node.value, str) else node
 
 
 def _top_level(statements: list[ast.stmt]) -> Iterator[ast.stmt]:
@@ -195,8 +199,11 @@ def _resolve_in(module: str, name: str) -> Any:
 @cache
 def read_module(name: str) -> Module | None:
     """Return a module as text, without importing it; ``None`` where there is no source of it."""
-    file = _find_file(name)
-    return Module(name, file) if file and file.suffix == ".py" else None
+    file = _find_file(name) if all(part.isidentifier() for part in name.split(".")) else None
+    try:
+        return Module(name, file) if file and file.suffix == ".py" else None
+    except SyntaxError:
+        return None
 
 
 def _find_file(name: str) -> Path | None:
@@ -220,69 +227,77 @@ def _find_file(name: str) -> Path | None:
 
 
 def ancestors(path: str) -> list[tuple[Module, ast.ClassDef]]:
-    """Return a class and those that it derives from, nearest first, as far as there is source.
+    """Return a class and those that it derives from, in the order in which Python asks them, as far as there is source.
 
     Args:
         path: module and name.
     """
+    return list(_ancestors(path))
+
+
+def _ancestors(path: str) -> Iterator[tuple[Module, ast.ClassDef]]:
     module_name, _, name = path.rpartition(".")
     module = read_module(module_name)
     found = module.find_class(name) if module else None
     if found is None:
-        return []
-    line = [found]
-    for base in found[1].bases:
-        target = found[0].evaluate(base)
-        if isinstance(target, Reference):
-            line += [each for each in ancestors(target.path) if each not in line]
-    return line
+        return
+    yield found
+    bases = map(found[0].evaluate, found[1].bases)
+    line = [each for base in bases if isinstance(base, Reference) for each in ancestors(base.path)]
+    # A base of several comes after all of them.
+    yield from (each for index, each in enumerate(line) if each not in line[index + 1 :])
 
 
 @cache
 def read_signature(path: str) -> Signature | None:
-    """Return the signature of a class from its source; ``None`` where there is none.
+    """Return the signature of a class from its source.
 
     Args:
         path: module and name; the module may be a package that only passes the class on.
+
+    Returns:
+        ``None`` where there is no source, or where a decorator writes the constructor, as that of dataclasses does.
     """
-    line = ancestors(path)
-    if not line:
-        return None
-    parameters: dict[str, Parameter] = {}
-    open_ended = False
-    by_place, by_name = 0, set[str]()  # what the class before gives its base itself
-    for module, statement in line:
-        init = next(
-            (part for part in statement.body if isinstance(part, ast.FunctionDef) and part.name == "__init__"), None
-        )
+    signature: Signature | None = None
+    settled: set[str] = set()  # names that are taken, or that a constructor gives its base itself
+    by_place = 0
+    for module, statement in _ancestors(path):
+        init = _constructor(statement)
+        docstrings = [inspect.cleandoc(ast.get_docstring(each) or "") for each in (statement, init) if each]
+        signature = signature or Signature(statement.name, module.name, docstring=next(filter(None, docstrings), ""))
         if init is None:
+            if statement.decorator_list:
+                return None
             continue
-        docstrings = [inspect.cleandoc(ast.get_docstring(part) or "") for part in (statement, init)]
         own = list(_parameters(module, init, describe_parameters(*docstrings)))
-        for parameter in own[by_place:]:
-            if parameter.name not in by_name:
-                parameters.setdefault(parameter.name, parameter)
-        open_ended = init.args.kwarg is not None
+        settled.update(parameter.name for parameter in own[:by_place])
+        added = tuple(parameter for parameter in own if parameter.name not in settled)
+        parameters, open_ended = (*signature.parameters, *added), init.args.kwarg is not None
+        signature = replace(signature, parameters=parameters, open_ended=open_ended)
         call = _call_that_passes_on(init)
         if call is None:
             break
-        by_place, by_name = len(call.args), {keyword.arg for keyword in call.keywords if keyword.arg}
-    module, statement = line[0]
-    docstring = inspect.cleandoc(ast.get_docstring(statement) or "")
-    return Signature(statement.name, module.name, tuple(parameters.values()), open_ended, docstring)
+        settled.update(parameter.name for parameter in own)
+        settled.update(keyword.arg for keyword in call.keywords if keyword.arg)
+        by_place = sum(not isinstance(argument, ast.Starred) for argument in call.args)
+    return signature
+
+
+def _constructor(statement: ast.ClassDef) -> ast.FunctionDef | None:
+    parts = (part for part in statement.body if isinstance(part, ast.FunctionDef) and part.name == "__init__")
+    return next(parts, None)
 
 
 def _call_that_passes_on(init: ast.FunctionDef) -> ast.Call | None:
     """Return the call by which a constructor gives what it does not know to that of its base, if it does."""
-    calls = [node for node in ast.walk(init) if isinstance(node, ast.Call)]
-    return next(
-        (
-            call
-            for call in calls
-            if ast.unparse(call.func) == "super().__init__" and any(keyword.arg is None for keyword in call.keywords)
-        ),
-        None,
-    )
+    for node in ast.walk(init):
+        if (
+            isinstance(node, ast.Call)
+            and ast.unparse(node.func) == "super().__init__"
+            and any(keyword.arg is None for keyword in node.keywords)
+        ):
+            return node
+    return None
 
 
 def _parameters(module: Module, init: ast.FunctionDef, descriptions: dict[str, str]) -> Iterator[Parameter]:

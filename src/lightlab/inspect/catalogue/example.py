@@ -75,9 +75,9 @@ CANDIDATES: tuple[Any, ...] = (
 )  # fmt: skip
 #: lightlab's own sources can be given arrays in Python, so nothing is required of a config; this is what one gives.
 DATA: dict[str, dict[str, Any]] = {
-    "ArrayData": {"path": "arrays.npz", "inputs": "x", "target": "y"},
+    "ArrayData": {"path": "arrays.npz", "inputs": "x", "targets": "y"},
     "ImageFolderData": {"path": "images"},
-    "ImageShards": {"path": "shards", "target": "cls"},
+    "ImageShards": {"path": "shards", "target_key": "cls"},
     "IterableData": {"train": "my_module:samples"},
     "ParquetStream": {"path": "rows", "target": "label"},
     "SyntheticData": {"shape": [16]},

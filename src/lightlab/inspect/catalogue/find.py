@@ -69,4 +69,5 @@ def _torch_module(name: str) -> Part:
         item = find_layer(name)
     except RegistryError as error:
         raise LightlabError(str(error)) from error
+    read = partial(signature_for_configs, item, ())
     return Part("layers", name, item.__module__, read, inspect.getdoc(item) or "")
