@@ -74,7 +74,7 @@ def parse_head(problem: Any, head: Any) -> dict[str, Any]:
     place = (*KEY, "head")
     options = check_parameters(component, head, place, name=f"the {problem} head", hidden=GIVEN_TO_HEADS)
     if PROBLEMS.get(problem).target == "numbers":  # of classes only the data says how many there are
-        quantities = max((len(value) for value in options.values() if isinstance(value, list)), default=1)
+        quantities = max((len(value) for value in options.values() if isinstance(value, list)), default=1) or 1
         names = tuple(f"target {number}" for number in range(quantities))
         target = TargetSpec(names, mean=(0.0,) * quantities, std=(1.0,) * quantities, rows=1)
         try:

@@ -172,7 +172,7 @@ def parse_scheduler(config: Any, key: Key) -> SchedulerSpec:
         config = {name: value for name, value in config.items() if name not in options}
     faults: list[Fault] = []
     with collect(faults):
-        check_parameters(_scheduler_options, options, key, name="lr_scheduler")
+        check_parameters(scheduler_options, options, key, name="lr_scheduler")
     name: str | None = None
     arguments: dict[str, Any] = {}
     with collect(faults):
@@ -199,7 +199,7 @@ def _ranged(signature: Signature) -> Signature:
     return signature.with_types({name: kind for name, kind in RANGES.items() if signature.get(name)})
 
 
-def _scheduler_options(
+def scheduler_options(
     interval: Interval = "epoch", warmup: Annotated[int, Field(ge=0)] = 0, monitor: str | None = None
 ) -> None:
     """Stand for what ``lr_scheduler`` takes beside a scheduler's own arguments."""

@@ -169,7 +169,7 @@ def check_parameters(
     for parameter in signature.parameters:
         place, given = (*key, parameter.name), value.get(parameter.name)
         if given is not None and not any(fault.key == place for fault in faults):
-            for mark in _marks(parameter.type):
+            for mark in marks(parameter.type):
                 faults += _check_nested(given, place, mark) if isinstance(mark, Nested) else []
     if faults:
         raise ConfigError(faults)
@@ -189,7 +189,7 @@ def _check_nested(value: Any, key: Key, kind: Nested) -> list[Fault]:
     return faults
 
 
-def _marks(hint: Any) -> Iterable[Any]:
+def marks(hint: Any) -> Iterable[Any]:
     """Return what an annotation carries beside its type, through ``| None``."""
     yield from getattr(hint, "__metadata__", ())
     for part in typing.get_args(hint):

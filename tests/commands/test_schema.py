@@ -12,7 +12,7 @@ from lightlab.cli import main
 from lightlab.config.schema import config_schema
 
 PLUGIN = '''\
-"""A layer, an activation, a problem's callback and a source of one's own."""
+"""A layer, an activation, a callback and a source of one's own."""
 
 from typing import Annotated, Literal
 

@@ -38,7 +38,25 @@ def read(text):
         ("'1'", "1"),
         *[
             (text, text)
-            for text in ["12:30", "1_000", "2024-01-31", "trueish", "truE", "yes", "NO", "on", "1.5abc", "0x", "0xg", "0b1", "1e", "1٣", "=", "nul", "1..2"]
+            for text in [
+                "12:30",
+                "1_000",
+                "2024-01-31",
+                "trueish",
+                "truE",
+                "yes",
+                "NO",
+                "on",
+                "1.5abc",
+                "0x",
+                "0xg",
+                "0b1",
+                "1e",
+                "1٣",
+                "=",
+                "nul",
+                "1..2",
+            ]
         ],
     ],
 )
@@ -106,8 +124,8 @@ def test_merge_keys():
         ),
         ("true: x\n", ["config.yaml:1: A key is text or a whole number. Received: true: x."]),
         ("[a]: x\n", ["config.yaml:1: A key is text or a whole number. Received: [a]: x."]),
-        ("? ", ["config.yaml:1: A key is text or a whole number. Received: ?."]),
-        (f"{'9' * 5000}: x\n", [f"config.yaml:1: A key is text or a whole number. Received: {'9' * 5000}: x."]),
+        ("? ", ["config.yaml:1: A key is text or a whole number. Received: nothing."]),
+        ("? " + "9" * 1001, ["config.yaml:1: A key is text or a whole number. *"]),
         (
             "a: 1\nb: " + "9" * 5000,
             ["config.yaml:2: A config holds plain data only: a number has at most 1000 digits."],
@@ -137,7 +155,7 @@ def test_merge_keys():
         ),
         (
             "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}]\n" for n in range(1, 100)),
-            ["config.yaml:64: A config is nested at most 64 deep."],
+            ["config.yaml:65: A config is nested at most 64 deep."],
         ),
         (
             "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 40)),
@@ -156,7 +174,8 @@ def test_what_is_refused(text, errors):
         read(text)
     for error, expected in zip(str(caught.value).splitlines(), errors, strict=True):
         start, _, end = expected.partition("*")
-        assert error.startswith(start) and error.endswith(end), error
+        assert error.startswith(start)
+        assert error.endswith(end)
 
 
 def test_deep_and_long_enough():
@@ -226,7 +245,8 @@ def test_options_that_are_refused(text, error):
 @pytest.mark.parametrize(
     "value",
     [
-        *["1e3", "01", "08", "0o17", "0x1f", "yes", "NO", "1_000", "2024-01-31", "12:30", "null", "~", "1.5", ".5", "=", "<<", "é", "#", "'", "|"],
+        *["1e3", "01", "08", "0o17", "0x1f", "yes", "NO", "1_000", "2024-01-31", "12:30", "null", "~", "1.5", ".5"],
+        *["=", "<<", "é", "#", "'", "|"],
         *("", "a: b", "- a", " a ", "a\nb\n", "\t", "\x85a", "\u2028", "\ufeff"),
         *(True, 1.0e-3, 1e300, 7, None, [], {}, {"1": 1, 2: [3, {"=": "<<"}]}),
     ],

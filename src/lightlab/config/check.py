@@ -8,7 +8,7 @@ from typing import Any
 from lightlab.build import check_last_layer
 from lightlab.config.classes import DATA, check_arguments, check_class
 from lightlab.config.sections import CONFIG, find_unknown_keys, section_signature
-from lightlab.config.sources import Sources, bare_key
+from lightlab.config.sources import Sources, bare_key, spell_class
 from lightlab.data.augment.base import parse_augment
 from lightlab.data.splits import parse_split
 from lightlab.errors import ConfigError, Fault, Key, collect, did_you_mean
@@ -114,8 +114,8 @@ class _Check:
             with collect(faults):
                 check_last_layer(model.layers, outputs, problem)
             yield from faults
-        for index, callback in self.callbacks():
-            if callback["class_path"].endswith(".EarlyStopping") and self.values.get("early_stopping") is not None:
+        for index, name, _ in self.callbacks():
+            if name.rsplit(".", 1)[-1] == "EarlyStopping" and self.values.get("early_stopping") is not None:
                 rule = "There is one early stopping: the section early_stopping, or a callback."
                 yield Fault(("trainer", "callbacks", index), f"{rule} Received: both.")
         for key, monitor in self.monitors():
@@ -139,17 +139,19 @@ class _Check:
         scheduler = self.section("model").get("lr_scheduler")
         if isinstance(scheduler, Mapping) and "monitor" in scheduler:
             yield ("model", "lr_scheduler", "monitor"), scheduler["monitor"]
-        for index, callback in self.callbacks():
-            if "monitor" in callback["init_args"]:
-                yield ("trainer", "callbacks", index, "init_args", "monitor"), callback["init_args"]["monitor"]
+        for index, _, arguments in self.callbacks():
+            if "monitor" in arguments:
+                yield ("trainer", "callbacks", index, "init_args", "monitor"), arguments["monitor"]
 
-    def callbacks(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Return the Trainer's callbacks, if nothing is wrong with them."""
+    def callbacks(self) -> Iterator[tuple[int, str, Mapping[str, Any]]]:
+        """Return place, class and arguments of each of the Trainer's callbacks that has a class."""
         trainer = self.checked.get("trainer")
         given = trainer.get("callbacks") if isinstance(trainer, Mapping) else None
         for index, callback in enumerate(given if isinstance(given, list) else [given]):
-            if isinstance(callback, Mapping) and "init_args" in callback:
-                yield index, dict(callback)
+            spelled = spell_class(callback)
+            if isinstance(spelled, Mapping) and isinstance(spelled.get("class_path"), str):
+                arguments = spelled.get("init_args")
+                yield index, spelled["class_path"], arguments if isinstance(arguments, Mapping) else {}
 
 
 def _known(values: Mapping[Any, Any], names: list[str] | tuple[str, ...]) -> dict[str, Any]:

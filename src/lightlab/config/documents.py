@@ -265,7 +265,7 @@ class _Reader:
             for name, value in node.value:
                 part, line = _key_part(name), name.start_mark.line
                 if part is None:
-                    received = f"Received: {self.rest_of_line(name.start_mark)}."
+                    received = f"Received: {self.rest_of_line(name.start_mark).strip() or 'nothing'}."
                     yield self.fault(f"A key is text or a whole number. {received}", line)
                     continue
                 place = (*key, part)

@@ -30,12 +30,12 @@ from lightlab.optim import (
     OPTIMIZERS,
     RANGES,
     SCHEDULERS,
-    _scheduler_options,
+    scheduler_options,
 )
 from lightlab.registry import ACTIVATIONS, AUGMENTATIONS, HEADS, LAYERS, PROBLEMS, Registry
 from lightlab.signatures import Code, Parameter, Signature, signature_of
 from lightlab.signatures.words import first_sentence, without_markup
-from lightlab.specs import INJECTED, _marks, find_layer
+from lightlab.specs import INJECTED, marks, find_layer
 
 Schema = dict[str, Any]
 #: The dialect of JSON Schema.
@@ -135,7 +135,7 @@ class _Parts:
     def value(self, parameter: Parameter, schema: Schema, place: Schema | None) -> Schema:
         """Return the schema of a parameter's value, given that of its type."""
         nested = {Nested.LAYERS: self.layers, Nested.BRANCHES: self.branches, Nested.ACTIVATION: self.activation}
-        for mark in _marks(parameter.type):
+        for mark in marks(parameter.type):
             place = nested[mark]() if isinstance(mark, Nested) else place
         if place is None:
             return self.with_classes(schema)
@@ -306,7 +306,7 @@ class _Parts:
                 )
                 for name, item in SCHEDULERS.items()
             ]
-            beside = self.mapping(signature_of(_scheduler_options))["properties"]
+            beside = self.mapping(signature_of(scheduler_options))["properties"]
             mapping = self.class_path("lr_scheduler", found, {}, beside)
             warmup = {"properties": {**dict.fromkeys(beside, True), "warmup": {"minimum": 1}}, "required": ["warmup"]}
             mapping["allOf"].append(_without_class_path({**warmup, "additionalProperties": False}))

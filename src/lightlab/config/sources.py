@@ -131,7 +131,7 @@ class Sources:
             if (*found, part) in self._places:
                 found = (*found, part)
                 written = (*written, part) if is_named else self._places[found][1]
-            elif part in BESIDE or not isinstance(_look_up(self.values, found), Mapping):
+            elif part in BESIDE or (isinstance(part, str) and not isinstance(_look_up(self.values, found), Mapping)):
                 is_named = is_named or part != "init_args"
                 written = (*written, part) if part != "init_args" else written
             else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import typing
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
@@ -12,6 +13,7 @@ from typing import Any
 
 import docstring_parser
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, with_config
+from pydantic.warnings import ArbitraryTypeWarning
 from typing_extensions import TypedDict  # pydantic asks for this one on Python 3.11
 
 #: Stands for the default of a parameter that has none.
@@ -150,8 +152,9 @@ def _signature_of(component: Any, hidden: frozenset[str], optional: frozenset[st
 def checkable(hint: Any) -> Any:
     """Return the annotation, or ``Any`` where it is nothing that a value can be held against."""
     try:
-        TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True))
-    except (PydanticUserError, NameError, TypeError):
+        with warnings.catch_warnings(action="error", category=ArbitraryTypeWarning):
+            TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True))
+    except (ArbitraryTypeWarning, PydanticUserError, NameError, TypeError):
         return Any
     return hint
 
@@ -165,7 +168,8 @@ def describe_parameters(*docstrings: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for docstring in docstrings:
         try:
-            parsed = docstring_parser.parse(docstring, docstring_parser.DocstringStyle.GOOGLE)
+            # It takes the first line for one that is indented less than the others, which here it is not.
+            parsed = docstring_parser.parse(f"\n{docstring}", docstring_parser.DocstringStyle.GOOGLE)
         except docstring_parser.ParseError:  # torch's and others' own styles
             continue
         for parameter in parsed.params:

@@ -12,7 +12,6 @@ import builtins
 import copy
 import importlib
 import importlib.util
-import inspect
 import sys
 import typing
 from collections.abc import Iterator, Mapping
@@ -263,7 +262,7 @@ def read_signature(path: str) -> Signature | None:
     by_place = 0
     for module, statement in _ancestors(path):
         init = _constructor(statement)
-        docstrings = [inspect.cleandoc(ast.get_docstring(each) or "") for each in (statement, init) if each]
+        docstrings = [ast.get_docstring(each) or "" for each in (statement, init) if each]
         signature = signature or Signature(statement.name, module.name, docstring=next(filter(None, docstrings), ""))
         if init is None:
             if statement.decorator_list:

@@ -154,7 +154,8 @@ def _part(part: Part) -> dict[str, Any] | None:
         case "schedulers":
             return {"model": {"lr_scheduler": class_given}}
     key = part.kind if part.kind in ("callbacks", "plugins") else ONE[part.kind]
-    value = class_given if arguments else name
+    is_name = part.about or key == part.kind  # where the Trainer has names of its own, a class is not named alone
+    value = name if is_name and not arguments else class_given
     return {"trainer": {key: [value] if key == part.kind else value}}
 
 

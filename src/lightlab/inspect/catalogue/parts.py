@@ -152,9 +152,9 @@ def _classes(family_name: str, kind: str) -> Iterator[Part]:
 
 
 def _signature_of_class(family: Family, name: str) -> Signature:
-    """Return a class's signature; where it has no docstring of its own, its constructor's counts."""
+    """Return a class's signature, with the docstring of its constructor or base where it has none of its own."""
     signature = family.find(name, ())
-    return signature if signature.docstring else replace(signature, docstring=_docstring_of_constructor(signature.path))
+    return signature if signature.docstring else replace(signature, docstring=_nearest_docstring(signature.path))
 
 
 def itself(signature: Signature) -> Signature:
@@ -162,18 +162,14 @@ def itself(signature: Signature) -> Signature:
     return signature
 
 
-def _docstring_of_constructor(path: str) -> str:
-    """Return what Lightning says in ``__init__`` of classes that have no docstring of their own."""
-    line = ancestors(path)
-    body = line[0][1].body if line else []
-    return next(
-        (
-            ast.get_docstring(each) or ""
-            for each in body
-            if isinstance(each, ast.FunctionDef) and each.name == "__init__"
-        ),
-        "",
-    )
+def _nearest_docstring(path: str) -> str:
+    """Return what is said of a class in its constructor, or else of a class that it derives from."""
+    for _, statement in ancestors(path):
+        constructors = (each for each in statement.body if getattr(each, "name", "") == "__init__")
+        for each in (statement, *constructors):
+            if isinstance(each, ast.ClassDef | ast.FunctionDef) and (docstring := ast.get_docstring(each)):
+                return docstring
+    return ""
 
 
 def _strategies(kind: str) -> Iterator[Part]:
