@@ -20,15 +20,23 @@ MODULES = {
 #: What can be listed, described and checked without what training and reading data need.
 LIGHT = (
     "lightlab.build",
+    "lightlab.commands.call",
+    "lightlab.commands.check",
+    "lightlab.commands.training",
+    "lightlab.config.check",
+    "lightlab.config.defaults",
+    "lightlab.config.schema",
     "lightlab.data",
     "lightlab.data.augment",
     "lightlab.data.splits",
     "lightlab.data_spec",
     "lightlab.heads",
     "lightlab.layers",
+    "lightlab.model_spec",
     "lightlab.optim",
     "lightlab.preprocess",
     "lightlab.problems",
+    "lightlab.signatures",
     "lightlab.specs",
     "lightlab.training.options",
 )
@@ -146,6 +154,13 @@ def test_layers_and_heads_know_neither_lightning_nor_data_nor_cli(module):
 def test_data_knows_neither_build_nor_module_nor_training(module):
     """A source gives data to any model."""
     assert not within(reached(module, False), "lightlab.build", "lightlab.module", "lightlab.training")
+
+
+@pytest.mark.parametrize("module", sorted(within(MODULES, "lightlab.config", "lightlab.signatures")))
+def test_reading_a_config_needs_no_lightning(module):
+    """A config is read and checked before anything heavy is imported, and by nothing that trains."""
+    forbidden = ("lightning", "lightlab.module", "lightlab.commands", "lightlab.inspect")
+    assert not within(reached(module, at_start_only=False) & MODULES.keys() | reached(module), *forbidden)
 
 
 def test_module_knows_neither_data_nor_cli():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -43,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rest = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in rest
     rest = [argument for argument in rest if argument != "--debug"]
+    collects = gc.isenabled()
+    gc.disable()  # what imports make stays; to look through it again and again takes a third of the time of `import torch`
     try:
         plugins, rest = _take_plugins(rest)
         if not rest or rest[0] in ("-h", "--help"):
@@ -52,6 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"lightlab {__version__}")
             return 0
         return _run(rest, plugins)
+    except BrokenPipeError:  # who reads has read enough, as `| head` does
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for what Python writes at its end
+        return 0
     except LightlabError as error:
         if debug:
             traceback.print_exc()
@@ -65,6 +72,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"lightlab: error: {type(error).__name__}: {text}", file=sys.stderr)
         print("lightlab: this was not foreseen; --debug shows the traceback.", file=sys.stderr)
         return UNFORESEEN
+    finally:
+        if collects:
+            gc.enable()
 
 
 def _take_plugins(arguments: list[str]) -> tuple[list[str], list[str]]:

@@ -418,7 +418,7 @@ def checkpoint_outcomes(trained, tmp_path_factory):
     calls = {}
     for name, parameters in EVIL_PARAMETERS.items():
         evil = {**checkpoint["hyper_parameters"], **parameters} if isinstance(parameters, dict) else parameters
-        for verb in ("fit", "test", "predict"):
+        for verb in ("fit", "predict"):
             folder = top / f"{verb}_{name}"
             prepare(folder, "checkpoint")
             write_checkpoint({**checkpoint, "hyper_parameters": evil}, folder / "evil.ckpt")
@@ -441,7 +441,7 @@ def checkpoint_outcomes(trained, tmp_path_factory):
     return make_calls(top, calls)
 
 
-@pytest.mark.parametrize("verb", ["fit", "test", "predict"])
+@pytest.mark.parametrize("verb", ["fit", "predict"])
 @pytest.mark.parametrize("name", EVIL_PARAMETERS)
 def test_hyper_parameters_of_a_checkpoint(name, verb, checkpoint_outcomes):
     """A checkpoint is data: a class path in its hyperparameters is a wrong name, and said to be the checkpoint's."""

@@ -65,7 +65,7 @@ VALUES = st.recursive(
     max_leaves=6,
 )
 MANY = settings(
-    derandomize=True, deadline=None, max_examples=150, suppress_health_check=list(HealthCheck), database=None
+    derandomize=True, deadline=None, max_examples=300, suppress_health_check=list(HealthCheck), database=None
 )
 
 

@@ -251,6 +251,16 @@ def test_text_after_all():
     assert read.values["trainer"]["max_epochs"] == 3
 
 
+def test_the_name_of_a_class_that_reads_as_a_number():
+    """It is a class name as any other, until it is a number again."""
+    read = sources("--data=1", "--model.optimizer=null")
+    changed = read.read_as_text([("data",), ("model", "optimizer")])
+    assert read.values["data"] == {"class_path": "1"}
+    assert read.values["model"]["optimizer"] == {"class_path": "null"}
+    read.put_back(changed)
+    assert (read.values["data"], read.values["model"]["optimizer"]) == (1, None)
+
+
 def test_text_of_what_a_later_option_overrides_is_forgotten():
     """The value that counts is what an option said last."""
     read = sources("--data.name=1", "--data={name: 2}")

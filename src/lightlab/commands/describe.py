@@ -26,11 +26,7 @@ def run(arguments: list[str]) -> None:
         LightlabError: a name stands for nothing.
     """
     options = PARSER.parse_args(arguments)
-
-    from lightlab.commands.quick import without_collection
-
-    with without_collection():
-        print(_described(options.names, options.format == "json"))
+    print(_described(options.names, options.format == "json"))
 
 
 def _described(names: list[str], as_json: bool) -> str:

@@ -25,11 +25,7 @@ def run(arguments: list[str]) -> None:
         LightlabError: there is no such kind.
     """
     options = PARSER.parse_args(arguments)
-
-    from lightlab.commands.quick import without_collection
-
-    with without_collection():
-        print(_listed(options.kind, options.format == "json"))
+    print(_listed(options.kind, options.format == "json"))
 
 
 def _listed(kind: str | None, as_json: bool) -> str:

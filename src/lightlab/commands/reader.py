@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -35,6 +36,8 @@ class ConfigReader(LightningCLI):
     def __init__(self, call: Call) -> None:
         self.call = call
         silence()
+        gc.freeze()  # what is imported by now stays
+        gc.enable()
         super().__init__(
             Model,
             Data,

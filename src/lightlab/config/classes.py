@@ -16,8 +16,21 @@ from lightlab.config.sources import spell_class
 from lightlab.errors import ConfigError, Fault, Key, collect, did_you_mean, sentences, surely_meant
 from lightlab.registry import plugin_modules
 from lightlab.signatures import Signature, read_signature, signature_of
-from lightlab.signatures.source import Reference, ancestors, read_module
+from lightlab.signatures.source import Reference, read_module
 from lightlab.specs import check_parameters
+
+#: Exported classes that are bases of others, or take functions: nothing that a config can write.
+UNFINISHED = frozenset(
+    {
+        "BaseFinetuning",
+        "BasePredictionWriter",
+        "Checkpoint",
+        "LambdaCallback",
+        "ParallelStrategy",
+        "ProgressBar",
+        "Rows",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -36,9 +49,7 @@ class Family:
 
     def names(self) -> dict[str, str]:
         """Return the short name of each class, with its path: those that everyone has, and those of plugins."""
-        home = read_module(self.home)
-        names = home.exported if home else []
-        own = {name: f"{self.home}.{name}" for name in names if self._holds(f"{self.home}.{name}")}
+        own = {name: f"{self.home}.{name}" for name in self._exported()}
         return own | {found.__name__: f"{found.__module__}.{found.__qualname__}" for found in self._of_plugins()}
 
     def find(self, name: str, key: Key) -> Signature:
@@ -51,8 +62,7 @@ class Family:
             if name in (found.__name__, f"{found.__module__}.{found.__qualname__}"):
                 return read_signature(f"{found.__module__}.{found.__qualname__}") or signature_of(found)
         short = name.rsplit(".", 1)[-1]
-        home = read_module(self.home)
-        if home and short in home.exported and self._holds(f"{self.home}.{short}"):
+        if short in self._exported():
             signature = read_signature(f"{self.home}.{short}")
             if signature and name in (short, f"{self.home}.{short}", signature.path):
                 return signature
@@ -62,9 +72,10 @@ class Family:
         own = f"For a class of your own, call lightlab with --plugin {module}." if module else ""
         raise ConfigError.at(key, sentences(f"No {self.name} is called {name!r}.", near, own))
 
-    def _holds(self, path: str) -> bool:
-        line = [statement.name for _, statement in ancestors(path)]
-        return bool(self.bases & set(line[1:])) and line[0] not in self.bases
+    def _exported(self) -> list[str]:
+        home = read_module(self.home)
+        names = home.exported if home else []
+        return [name for name in names if name[0].isupper() and name not in self.bases | UNFINISHED]
 
     def _of_plugins(self) -> Iterator[type]:
         for name, module in plugin_modules().items():

@@ -9,6 +9,7 @@ import yaml
 
 from lightlab.config.documents import Dumper
 from lightlab.config.sections import CONFIG, SECTIONS, section_signature
+from lightlab.config.sources import spell_out
 from lightlab.signatures import REQUIRED, Code, Signature, read_signature
 
 #: What lightlab asks of the Trainer unless the config says otherwise.
@@ -22,7 +23,7 @@ def with_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
         if section != "data" and isinstance(filled.get(section), Mapping):
             own = TRAINER_DEFAULTS if section == "trainer" else {}
             filled[section] = _with_defaults({**own, **filled[section]}, section_signature(section))
-    return {name: _fill(value) for name, value in filled.items()}
+    return spell_out({name: _fill(value) for name, value in filled.items()})
 
 
 def config_text(config: Mapping[str, Any]) -> str:

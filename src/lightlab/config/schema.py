@@ -35,7 +35,7 @@ from lightlab.optim import (
 from lightlab.registry import ACTIVATIONS, AUGMENTATIONS, HEADS, LAYERS, PROBLEMS, Registry
 from lightlab.signatures import Code, Parameter, Signature, signature_of
 from lightlab.signatures.words import first_sentence, without_markup
-from lightlab.specs import INJECTED, marks, find_layer
+from lightlab.specs import INJECTED, find_layer, marks
 
 Schema = dict[str, Any]
 #: The dialect of JSON Schema.

@@ -106,13 +106,13 @@ class Sources:
         for bare in {bare_key(key) for key in keys} & self._texts.keys():
             key, text = self._texts[bare]
             changed[bare] = _look_up(self.values, key)
-            self.values = _lay(self.values, key, text)
+            self.values = spell_out(_lay(self.values, key, text))
         return changed
 
     def put_back(self, values: Mapping[Key, Any]) -> None:
         """Undo `read_as_text` for some of its values."""
         for bare, value in values.items():
-            self.values = _lay(self.values, self._texts[bare][0], value)
+            self.values = spell_out(_lay(self.values, self._texts[bare][0], value))
 
     def find(self, key: Key, value: Any) -> Key | None:
         """Return where below a key a value stands, if it does."""

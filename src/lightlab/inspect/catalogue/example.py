@@ -9,7 +9,6 @@ from typing import Any
 
 import yaml
 
-from lightlab.config.classes import check_arguments
 from lightlab.config.documents import Dumper
 from lightlab.errors import ConfigError
 from lightlab.inspect.catalogue.keys import KEY, SECTION, TAKEN_BY
@@ -214,6 +213,8 @@ def _fits(parameter: Parameter, value: Any) -> bool:
     """Return whether lightlab takes a value: by the check that configs are held against."""
     if parameter.type is Any:  # nothing is known of it
         return value in (parameter.default, SENSIBLE.get(parameter.name))
+    from lightlab.config.classes import check_arguments
+
     signature = Signature(parameter.name, "", (parameter,))
     try:
         check_arguments(signature, {parameter.name: value}, (), name=parameter.name)

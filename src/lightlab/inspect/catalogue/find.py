@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 
+from lightlab.config.sections import CONFIG
 from lightlab.errors import LightlabError, RegistryError, did_you_mean, sentences
 from lightlab.inspect.catalogue.keys import keys, keys_of_parts, sections
 from lightlab.inspect.catalogue.parts import KINDS, Part, signature_for_configs
 
 TORCH = "nn."
+#: Kinds whose parts are classes, whose names have capital letters.
+OF_CLASSES = frozenset({"data", "callbacks", "loggers", "plugins"})
 
 
 def all_parts() -> list[Part]:
@@ -33,17 +36,26 @@ def find(name: str) -> list[Part]:
     if name.startswith(TORCH):
         return [_torch_module(name)]
     bare = name.replace(".init_args.", ".")
-    parts = all_parts()
-    if found := [part for part in parts if bare in _names(part)]:
+    if found := [part for part in _candidates(bare) if bare in _names(part)]:
         return _once(found)
     if "." in bare and (found := [part for name, part in keys_of_parts().items() if name == bare]):
         return found
     if name in KINDS:
         raise LightlabError(f"{name} is a kind: 'lightlab list {name}' lists what there is.")
+    parts = all_parts()
     names = [part.name for part in parts]
     names += [*(f"{part.kind}.{part.name}" for part in parts), *keys_of_parts()] if "." in name else []
     near = did_you_mean(name, names) or "'lightlab list' lists what there is."
     raise LightlabError(sentences(f"Nothing is called {name!r}.", near))
+
+
+def _candidates(name: str) -> Iterator[Part]:
+    """Yield what could be called so; what cannot is not looked up, since that takes a while."""
+    if name in CONFIG.names or "." in name:
+        yield from [*sections().values(), *keys().values()]
+    for kind in KINDS.values():
+        if kind.name not in OF_CLASSES or name != name.lower():
+            yield from kind.parts().values()
 
 
 def _once(parts: list[Part]) -> list[Part]:
