@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     debug = "--debug" in rest
     rest = [argument for argument in rest if argument != "--debug"]
     collects = gc.isenabled()
-    gc.disable()  # what imports make stays; to look through it again and again takes a third of the time of `import torch`
+    gc.disable()  # what imports make stays; looking through it takes a third of the time of `import torch`
     try:
         plugins, rest = _take_plugins(rest)
         if not rest or rest[0] in ("-h", "--help"):
