@@ -196,7 +196,7 @@ def test_sigmoid_as_a_layer_of_its_own(last):
         [{"dense": {"units": 4, "activation": "sigmoid"}}],
         [{"dense": {"units": 3, "activation": "relu"}}],
         [{"dense": 3}],
-        [{"dense": {"units": 3, "activation": "softmax"}}, "dropout"],
+        [{"dense": {"units": 3, "activation": "softmax"}}, "dropout", "relu"],
     ],
 )
 def test_last_layers_that_are_fine(layers):

@@ -167,7 +167,9 @@ def test_optimizer_faults(config, expected):
 
 def test_values_that_torch_refuses():
     """What only torch can judge is an error with torch's words, and its place."""
-    with pytest.raises(ConfigError, match="model.optimizer.init_args.lr: SGD's lr must be greater than or equal to 0. Received: -1"):
+    with pytest.raises(
+        ConfigError, match="model.optimizer.init_args.lr: SGD's lr must be greater than or equal to 0. Received: -1"
+    ):
         parse_optimizer({"class_path": "SGD", "lr": -1}, OPTIMIZER).build(parameters())
     with pytest.raises(ConfigError, match="model.lr_scheduler: CyclicLR can't be built: "):
         parse_scheduler({"class_path": "CyclicLR", **NEEDED["CyclicLR"]}, SCHEDULER).build(

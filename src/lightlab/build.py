@@ -18,6 +18,10 @@ from lightlab.layers.parameters import Shape
 from lightlab.problems import Problem
 from lightlab.specs import LayerSpec, parse_layers
 
+#: Layers that leave the activation before them the last.
+PASSING = frozenset(
+    {"alpha_dropout", "dropout", "flatten", "gaussian_noise", "linear", "nn.Dropout", "nn.Flatten", "nn.Identity"}
+)
 #: What is said where the codes of a text's words reach layers that compute.
 CODES = "Codes of words become vectors first: put an embedding before layers that compute."
 
@@ -91,7 +95,7 @@ def build_layer(spec: LayerSpec, input_shape: Shape, before: str, vocabulary_siz
         raise
     except (TypeError, ValueError, RuntimeError, AssertionError, ArithmeticError) as cause:
         raise ConfigError.at(
-            spec.key, f"{spec.name} can't be built for {_batched(input_shape)} after {before}: {cause}"
+            spec.key, f"{spec.name} can't be built for {_batched(input_shape)} after {before}: {_first_line(cause)}"
         ) from cause
     if not isinstance(module, nn.Module):
         raise ConfigError.at(spec.key, f"A layer returns an nn.Module. Received from {spec.name}: {module!r}.")
@@ -127,7 +131,7 @@ def _run(module: nn.Module, batch: torch.Tensor, spec: LayerSpec, before: str) -
         with torch.no_grad():
             outputs = probe(batch)
     except (TypeError, ValueError, RuntimeError, AssertionError, IndexError) as cause:
-        reason = str(cause).strip().split("\n")[0] if batch.is_floating_point() else CODES
+        reason = _first_line(cause) if batch.is_floating_point() else CODES
         raise ShapeError.at(
             spec.key, f"{spec.name} can't take {_batched(batch.shape[1:])} after {before}: {reason}"
         ) from cause
@@ -153,9 +157,12 @@ def check_last_layer(specs: tuple[LayerSpec, ...], outputs: int | None, problem:
     Raises:
         ConfigError: the last layer is a softmax, or a sigmoid over as many units as the head has.
     """
-    if not specs:
+    last = next((spec for spec in reversed(specs) if spec.name not in PASSING), None)
+    if last is None:
         return
-    last = specs[-1]
+    if last.name == "repeat":
+        check_last_layer(parse_layers(last.parameters["layers"], (*last.key, "layers")), outputs, problem)
+        return
     name = activation_name(last.parameters.get("activation")) or last.name
     units = next((spec.parameters["units"] for spec in reversed(specs) if "units" in spec.parameters), None)
     key = (*last.key, "activation") if "activation" in last.parameters else last.key
@@ -168,6 +175,11 @@ def check_last_layer(specs: tuple[LayerSpec, ...], outputs: int | None, problem:
             f"The head is not written: {adds} after the last layer. Received: {name} at the end. Leave this layer out, "
             "or give it another activation.",
         )
+
+
+def _first_line(cause: Exception) -> str:
+    """Return what an error of torch's says, without the stack that may follow."""
+    return str(cause).strip().split("\n")[0]
 
 
 def _batched(shape: Sequence[int]) -> str:

@@ -38,6 +38,8 @@ def format_key(key: Key) -> str:
 
 #: Names are near from this likeness on; and as near as the nearest, if they are so little less like it.
 LEAST_LIKENESS, MARGIN = 0.6, 0.08
+#: Other names for the same, which don't look like it.
+SYNONYMS = {"swish": "silu"}
 #: From here on a name can only be meant for the nearest.
 SURE_LIKENESS = 0.85
 
@@ -62,10 +64,15 @@ def surely_meant(name: object, known: Iterable[str]) -> str | None:
     return next((match for match, likeness in near.items() if len(near) == 1 and likeness >= SURE_LIKENESS), None)
 
 
+def _fold(name: str) -> str:
+    """Return a name as people compare them, who write MaxPooling2D and max_pooling2d."""
+    return name.casefold().replace("_", "")
+
+
 def _rank(name: object, known: Iterable[str]) -> dict[str, float]:
     """Return at most three names that are near, the nearest first, with their likeness."""
-    by_folded = {candidate.casefold(): candidate for candidate in known}
-    given = str(name).casefold()
+    by_folded = {_fold(candidate): candidate for candidate in known}
+    given = SYNONYMS.get(_fold(str(name)), _fold(str(name)))
     near = difflib.get_close_matches(given, by_folded, n=3, cutoff=LEAST_LIKENESS)
     # As get_close_matches compares them: the likeness depends on the order.
     likeness = {match: difflib.SequenceMatcher(None, match, given).ratio() for match in near}
@@ -143,10 +150,10 @@ class DataError(LightlabError):
     Args:
         message: what is wrong.
         about: what in a config it goes back to: a key, or the value of an option that names what can't be used, such
-            as a column.
+            as a column; a list of such values where each line of the message is about one.
     """
 
-    def __init__(self, message: str, about: Key | str | None = None) -> None:
+    def __init__(self, message: str, about: Key | str | list[str] | None = None) -> None:
         super().__init__(message)
         self.about = about
 

@@ -190,7 +190,8 @@ def _scheduler_and_arguments(config: Any, key: Key) -> tuple[str, dict[str, Any]
     name, arguments = _class_and_arguments(config, key)
     _check_name(name, SCHEDULERS, "learning-rate scheduler", "torch.optim.lr_scheduler", (*key, "class_path"))
     signature = _ranged(signature_of(SCHEDULERS[name], {"optimizer"}, FROM_LENGTH.values()))
-    return name, check_parameters(signature, arguments, (*key, "init_args"), name=name)
+    beside = signature_of(scheduler_options).names
+    return name, check_parameters(signature, arguments, (*key, "init_args"), name=name, beside=beside)
 
 
 @cache

@@ -133,6 +133,7 @@ def check_parameters(
     name: str,
     hidden: Iterable[str] = (),
     optional: Iterable[str] = (),
+    beside: Iterable[str] = (),
 ) -> dict[str, Any]:
     """Hold what a config gives a component against the component's signature.
 
@@ -143,6 +144,7 @@ def check_parameters(
         name: what the config calls the component.
         hidden: parameters that a config can't give.
         optional: parameters that it may leave out, though the signature has no default.
+        beside: what else a misspelt parameter may be meant for.
 
     Returns:
         the parameters that were given, lists as tuples where the signature asks for tuples.
@@ -163,7 +165,7 @@ def check_parameters(
         # JSON, since only there does pydantic's strict mode take a list for a tuple.
         parameters = dict(signature.validator.validate_json(json.dumps(value)))
     except ValidationError as error:
-        faults += _explain(error, value, key, name=name, known=signature.names)
+        faults += _explain(error, value, key, name=name, known=signature.names, beside=beside)
     except (TypeError, ValueError) as error:
         faults.append(Fault(key, f"{name} takes plain values: numbers, text, lists and mappings. {error}."))
     for parameter in signature.parameters:
@@ -197,7 +199,13 @@ def marks(hint: Any) -> Iterable[Any]:
 
 
 def _explain(
-    error: ValidationError, value: Mapping[str, Any], key: Key, *, name: str, known: Iterable[str]
+    error: ValidationError,
+    value: Mapping[str, Any],
+    key: Key,
+    *,
+    name: str,
+    known: Iterable[str],
+    beside: Iterable[str],
 ) -> list[Fault]:
     """Say each fault once, in the terms of the config."""
     messages: dict[str, list[str]] = {}
@@ -207,13 +215,17 @@ def _explain(
         parameter = str(fault["loc"][0]) if fault["loc"] else ""
         if fault["type"] == "extra_forbidden":
             takes = f"It takes {', '.join(known)}." if known else "It takes none."
-            text = sentences(f"{name} has no parameter {parameter!r}.", did_you_mean(parameter, known), takes)
+            text = sentences(
+                f"{name} has no parameter {parameter!r}.", did_you_mean(parameter, [*known, *beside]), takes
+            )
         elif fault["type"] == "missing" and len(fault["loc"]) == 1:
             if any(did_you_mean(other, [parameter]) for other in unknown):
                 continue  # it is there, misspelt
             text = f"{name} needs {parameter!r}."
         elif fault["type"] in ("needs_python_object", "is_instance_of", "callable_type"):
             text = NO_PLAIN_VALUE
+        elif fault["type"] == "value_error":
+            text = str(fault["ctx"]["error"])
         else:
             text = fault["msg"][0].lower() + fault["msg"][1:]
         if fault["type"] == "literal_error":
@@ -221,7 +233,7 @@ def _explain(
         messages.setdefault(parameter, []).append(text)
     faults = []
     for parameter, texts in messages.items():
-        place = (*key, parameter) if parameter in value else key
+        place = (*key, *(name for name in value if str(name) == parameter))
         text = "; or ".join(dict.fromkeys(text for text in texts if text != NO_PLAIN_VALUE)) or NO_PLAIN_VALUE
         if text.startswith(name):
             faults.append(Fault(place, text))

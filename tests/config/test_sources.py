@@ -65,8 +65,8 @@ LAYERS = ("model", "layers")
         (("model", "optimizer", "init_args", "lr"), "base.yaml:14: model.optimizer.lr"),
         (("trainer", "callbacks", 0, "class_path"), "base.yaml:17: trainer.callbacks[0].class_path"),
         (("trainer", "callbacks", 1, "init_args", "duration"), "base.yaml:19: trainer.callbacks[1].init_args.duration"),
-        (("checkpoint", "monitor"), ": checkpoint.monitor"),
-        ((), ": "),
+        (("checkpoint", "monitor"), "base.yaml: checkpoint.monitor"),
+        ((), "base.yaml: "),
     ],
 )
 def test_places(key, expected):

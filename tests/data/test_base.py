@@ -211,7 +211,11 @@ def test_balanced_training():
             ConfigError,
             "Problem regression has none",
         ),
-        (lambda: BundledData("iris", num_workers=-1), ConfigError, "data.num_workers: BundledData's num_workers must be greater than or equal to 0"),
+        (
+            lambda: BundledData("iris", num_workers=-1),
+            ConfigError,
+            "data.num_workers: BundledData's num_workers must be greater than or equal to 0",
+        ),
         (
             lambda: BundledData("iris", augment=["random_flop", {"mixup": -1}]),
             ConfigError,

@@ -10,7 +10,7 @@ from typing import Any
 
 from lightlab.config.check import check_config
 from lightlab.config.sources import Sources
-from lightlab.errors import ConfigError, DataError, LightlabError
+from lightlab.errors import ConfigError, DataError, Fault, LightlabError
 from lightlab.training.run_paths import BEST, LAST, VERSION_PREFIX
 
 CONFIG_OPTIONS = ("--config", "-c")
@@ -81,10 +81,19 @@ def reading(verb: str, arguments: Sequence[str]) -> Iterator[Call]:
     except ConfigError as error:
         raise sources.located(error) from error
     except DataError as error:
-        key = error.about if isinstance(error.about, tuple) else sources.find(("data", "init_args"), error.about)
-        if not key:
+        faults = list(_faults(error, sources))
+        if not all(fault.key for fault in faults):
             raise
-        raise sources.located(ConfigError.at(key, str(error))) from error
+        raise sources.located(ConfigError(faults)) from error
+
+
+def _faults(error: DataError, sources: Sources) -> Iterator[Fault]:
+    """Return what an error says, with the key of the config that each part goes back to, if there is one."""
+    about = error.about if isinstance(error.about, list) else [error.about]
+    lines = str(error).splitlines() if isinstance(error.about, list) else [str(error)]
+    for line, each in zip(lines, about, strict=True):
+        key = each if isinstance(each, tuple) else sources.find(("data", "init_args"), each)
+        yield Fault(key or (), line)
 
 
 def split_configs(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

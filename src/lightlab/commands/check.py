@@ -63,7 +63,7 @@ def _check(arguments: list[str], keep_going: bool, as_json: bool) -> int:
         reader = ConfigReader(call)
         with redirect_stdout(StringIO()):  # what a source says while it reads is part of the procedure's first step
             reader.connect()
-        reader.check_watched()
+        reader.check_trainer()
         trainer = call.config.get("trainer", {})
         procedure = run_procedure(
             reader.model,

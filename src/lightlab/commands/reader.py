@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -36,8 +37,7 @@ class ConfigReader(LightningCLI):
     def __init__(self, call: Call) -> None:
         self.call = call
         silence()
-        gc.freeze()  # what is imported by now stays
-        gc.enable()
+        gc.enable()  # from here on there is work, and not just imports
         super().__init__(
             Model,
             Data,
@@ -86,11 +86,18 @@ class ConfigReader(LightningCLI):
         """
         try:
             super().instantiate_classes()
-        except ValueError as error:
-            cause: BaseException | None = error
-            while cause is not None and not isinstance(cause, LightlabError):
+        except Exception as error:
+            cause: BaseException = error
+            while not isinstance(cause, LightlabError) and cause.__cause__ is not None:
                 cause = cause.__cause__
-            raise cause or error from error
+            if isinstance(cause, LightlabError):
+                raise cause from error
+            named = re.search(r"class_path '([\w.]+)'", str(error))
+            if named is None:
+                raise
+            name = named[1].rsplit(".", 1)[-1]
+            section = "trainer" if named[1].startswith("lightning.") else "data"
+            raise ConfigError.at((section,), f"{name} can't be made so: {str(cause).splitlines()[-1]}") from error
 
     def instantiate_trainer(self, **kwargs: Any) -> Any:
         """Do nothing."""
@@ -123,11 +130,11 @@ class ConfigReader(LightningCLI):
         splits = ["train", "val"] if self.is_validated else ["train"]
         return {f"{split}/{name}": mode for split in splits for name, mode in modes.items()}
 
-    def check_watched(self) -> None:
-        """See to it that what is watched will be logged.
+    def check_trainer(self) -> None:
+        """See to it that what is watched will be logged, and that an epoch is long enough to be validated.
 
         Raises:
-            ConfigError: with every monitor that won't be.
+            ConfigError: with every fault.
         """
         faults: list[Fault] = []
         config, default = self.call.config, self.model.problem_row.monitor
@@ -149,8 +156,24 @@ class ConfigReader(LightningCLI):
             if monitor is not None:
                 with collect(faults):
                     resolve_monitor(monitor, mode, self.logged, key)
+        with collect(faults):
+            self._check_interval()
         if faults:
             raise ConfigError(faults)
+
+    def _check_interval(self) -> None:
+        trainer = self.call.config.get("trainer", {})
+        interval, limit = trainer.get("val_check_interval"), trainer.get("limit_train_batches")
+        within_epoch = trainer.get("check_val_every_n_epoch", 1) is not None
+        if None in self.datamodule.counts.values() or not isinstance(interval, int) or not within_epoch:
+            return
+        batches = len(self.datamodule.train_dataloader())
+        batches = min(batches, limit) if isinstance(limit, int) else batches
+        if interval > batches:
+            rule = (
+                f"An epoch has {batches} batches, and validates at least once, unless check_val_every_n_epoch is null."
+            )
+            raise ConfigError.at(("trainer", "val_check_interval"), f"{rule} Received: {interval}.")
 
 
 def _class_paths(value: Any) -> Iterator[str]:

@@ -101,7 +101,7 @@ class LightlabCLI(ConfigReader):
     def _prepare_fit(self, options: dict[str, Any]) -> list[Any]:
         """Load data and build the model, so that whatever is wrong with them shows before there is a run folder."""
         self.connect()
-        self.check_watched()
+        self.check_trainer()
         early_stopping = self.call.config.get("early_stopping")
         checkpoint = CheckpointOptions(**self.call.config.get("checkpoint", {}))
         watched = self.model.problem_row.monitor

@@ -7,11 +7,11 @@ from typing import Any
 
 from lightlab.build import check_last_layer
 from lightlab.config.classes import DATA, check_arguments, check_class
-from lightlab.config.sections import CONFIG, find_unknown_keys, section_signature
+from lightlab.config.sections import CONFIG, TRAINER_VERBS, find_place, find_unknown_keys, section_signature
 from lightlab.config.sources import Sources, bare_key, spell_class
 from lightlab.data.augment.base import parse_augment
 from lightlab.data.splits import parse_split
-from lightlab.errors import ConfigError, Fault, Key, collect, did_you_mean
+from lightlab.errors import ConfigError, Fault, Key, collect, did_you_mean, surely_meant
 from lightlab.model_spec import ModelSpec, parse_model
 from lightlab.problems import Problem
 from lightlab.registry import PROBLEMS
@@ -35,8 +35,10 @@ def check_config(sources: Sources) -> dict[str, Any]:
         raise ConfigError.at((), "A config is needed: --config FILE. 'lightlab init PATH' writes one for your data.")
     checked, faults = _Check(sources.values).run()
     if changed := sources.read_as_text(fault.key for fault in faults):
-        wrong = {bare_key(fault.key) for fault in _Check(sources.values).run()[1]}
-        sources.put_back({key: value for key, value in changed.items() if key in wrong})
+        wrong = [bare_key(fault.key) for fault in _Check(sources.values).run()[1]]
+        sources.put_back(
+            {key: value for key, value in changed.items() if any(each[: len(key)] == key for each in wrong)}
+        )
         checked, faults = _Check(sources.values).run()
     if faults:
         raise sources.located(ConfigError(faults))
@@ -56,7 +58,8 @@ class _Check:
         with collect(self.faults):
             # Those that are misspelt are there; what they are called is said by find_unknown_keys.
             misspelt = [name for name in CONFIG.names if any(did_you_mean(key, [name]) for key in self.values)]
-            absent = [name for name in misspelt if name not in self.values]
+            wrapped = any(verb in self.values for verb in TRAINER_VERBS)
+            absent = [name for name in CONFIG.names if name not in self.values and (wrapped or name in misspelt)]
             check_parameters(CONFIG.without(absent), _known(self.values, CONFIG.names), (), name="A config")
         model = self.check_model()
         self.check_data()
@@ -94,13 +97,28 @@ class _Check:
             if "class_path" not in given:
                 names = ", ".join(sorted(DATA.names()))
                 raise ConfigError.at(("data",), f"data has a class_path: what reads it. There are: {names}.")
-            self.checked["data"] = check_class(given, ("data",), DATA)
+            self.checked["data"] = check_class(self.without_strangers(given), ("data",), DATA)
         options = given.get("init_args")
         for name, parse in (("split", parse_split), ("augment", parse_augment)):
             value = options.get(name) if isinstance(options, Mapping) else None
             if isinstance(value, list | dict):
                 with collect(self.faults):
                     parse(value)
+
+    def without_strangers(self, data: dict[str, Any]) -> dict[str, Any]:
+        """Return ``data`` without arguments that belong somewhere else; these are faults."""
+        arguments = data.get("init_args")
+        if not isinstance(arguments, Mapping) or not isinstance(data.get("class_path"), str):
+            return data
+        name = surely_meant(data["class_path"], DATA.names())
+        known = DATA.find(name, ("data",)).names if name else ()
+        places = {key: find_place(key) for key in arguments if name and key not in known}
+        self.faults += [
+            Fault(("data", "init_args", key), f"{name} has no parameter {key!r}. {place}")
+            for key, place in places.items()
+            if place
+        ]
+        return {**data, "init_args": {key: value for key, value in arguments.items() if not places.get(key)}}
 
     # Parts that are right each, and don't go together
 

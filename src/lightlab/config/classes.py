@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lightlab.config.sources import spell_class
@@ -19,6 +19,15 @@ from lightlab.signatures import Signature, read_signature, signature_of
 from lightlab.signatures.source import Reference, read_module
 from lightlab.specs import check_parameters
 
+#: What classes of Lightning's pass further arguments on to, and which of them they give themselves.
+PASSED_ON = {
+    "DDPStrategy": (
+        "torch.nn.parallel.distributed.DistributedDataParallel",
+        frozenset({"module", "device_ids", "output_device", "process_group"}),
+    ),
+    "PyTorchProfiler": ("torch.profiler.profiler.profile", frozenset({"activities"})),
+    "TensorBoardLogger": ("torch.utils.tensorboard.writer.SummaryWriter", frozenset({"log_dir"})),
+}
 #: Exported classes that are bases of others, or take functions: nothing that a config can write.
 UNFINISHED = frozenset(
     {
@@ -65,7 +74,7 @@ class Family:
         if short in self._exported():
             signature = read_signature(f"{self.home}.{short}")
             if signature and name in (short, f"{self.home}.{short}", signature.path):
-                return signature
+                return _with_passed_on(signature)
         names = self.names()
         near = did_you_mean(short, names) or f"There are: {', '.join(sorted(names))}."
         module = name.rpartition(".")[0]
@@ -79,13 +88,23 @@ class Family:
 
     def _of_plugins(self) -> Iterator[type]:
         for name, module in plugin_modules().items():
-            for found in vars(module).values():
+            for found in list(vars(module).values()):
                 if (
                     inspect.isclass(found)
                     and found.__module__ == name
                     and self.bases & {base.__name__ for base in found.__mro__[1:]}
                 ):
                     yield found
+
+
+def _with_passed_on(signature: Signature) -> Signature:
+    """Return a signature with what the class passes on to one of torch's."""
+    path, own = PASSED_ON.get(signature.name, ("", frozenset[str]()))
+    target = read_signature(path) if path else None
+    if target is None:
+        return signature
+    others = target.without({*signature.names, *own})
+    return replace(signature, parameters=(*signature.parameters, *others.parameters), open_ended=others.open_ended)
 
 
 DATA = Family("data source", "lightlab.data", frozenset({"Data"}))
@@ -146,8 +165,14 @@ def check_arguments(signature: Signature, values: Mapping[str, Any], key: Key, *
         ConfigError: with every fault.
     """
     faults: list[Fault] = []
+    # Of lists and mappings where classes are named, each entry is looked at on its own, below.
+    apart = {
+        each.name: Any
+        for each in signature.parameters
+        if isinstance(values.get(each.name), list | Mapping) and any(_references(each.type))
+    }
     with collect(faults):
-        check_parameters(signature, values, key, name=name)
+        check_parameters(signature.with_types(apart) if apart else signature, values, key, name=name)
     checked = dict(values)
     for parameter in signature.parameters:
         place = (*key, parameter.name)
@@ -162,7 +187,7 @@ def check_arguments(signature: Signature, values: Mapping[str, Any], key: Key, *
 def _check_classes(value: Any, key: Key, kind: Any) -> Any:
     """Return a value in which classes have their long form, where a parameter takes classes."""
     kinds = list(_leaves(kind))
-    references = [each for each in kinds if isinstance(each, Reference)]
+    references = list(_references(kind))
     if not references or isinstance(value, bool | int | float):
         return value
     choices = [choice for each in kinds for choice in typing.get_args(each)]
@@ -186,6 +211,10 @@ def _check_classes(value: Any, key: Key, kind: Any) -> Any:
     if faults:
         raise ConfigError(faults)
     return checked
+
+
+def _references(kind: Any) -> Iterator[Reference]:
+    return (each for each in _leaves(kind) if isinstance(each, Reference))
 
 
 def _leaves(kind: Any) -> Iterator[Any]:

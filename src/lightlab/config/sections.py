@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import typing
 from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from lightlab.errors import Fault, did_you_mean, sentences
 from lightlab.registry import plugin_modules
@@ -16,6 +17,14 @@ from lightlab.training.options import CheckpointOptions, EarlyStoppingOptions
 
 #: The verbs of Lightning's Trainer, which stock configs have sections for.
 TRAINER_VERBS = ("fit", "validate", "test", "predict")
+
+
+def _check_devices(text: str) -> str:
+    if not re.fullmatch(r"auto|-1|\d+(\s*,\s*\d+)*,?", text):
+        raise ValueError("must be auto, a number of devices, or the places of some with commas between them")
+    return text
+
+
 _AtLeastZero = Annotated[int, Field(ge=0)]
 _AtLeastOne = Annotated[int, Field(ge=1)]
 _Unlimited = Annotated[int, Field(ge=-1)]
@@ -23,6 +32,7 @@ _Batches = {int: _AtLeastZero, float: Annotated[float, Field(ge=0, le=1)]}
 #: What the Trainer asks of its arguments, and its annotations don't say.
 TRAINER_RANGES: dict[str, dict[type, Any]] = {
     "accelerator": {str: Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"]},
+    "devices": {str: Annotated[str, AfterValidator(_check_devices)]},
     "num_nodes": {int: _AtLeastOne},
     "fast_dev_run": {int: _AtLeastZero},
     "max_epochs": {int: _Unlimited},
@@ -69,6 +79,7 @@ BELONGS = {
     "num_classes": "nowhere: it follows from the data",
     "output_shape": "nowhere: it follows from the data",
     "patience": "under early_stopping",
+    "plugin": "on the command line, as --plugin MODULE",
     "scheduler": "under model, as lr_scheduler",
     "seed": "at the top level, as seed_everything",
     "target": "under data.init_args",
@@ -87,7 +98,9 @@ def model_signature() -> Signature:
 def trainer_signature() -> Signature:
     """Return what ``trainer`` takes: the arguments of Lightning's Trainer."""
     signature = _read("lightning.pytorch.trainer.trainer.Trainer")
-    ranges: dict[str, dict[type, Any]] = {**TRAINER_RANGES, "strategy": {str: str if plugin_modules() else Strategies}}
+    ranges: dict[str, dict[type, Any]] = {**TRAINER_RANGES, "strategy": {str: Strategies}}
+    if plugin_modules():  # which may register others
+        ranges |= {"strategy": {}, "accelerator": {}}
     return signature.with_types(
         {each.name: _narrow(each.type, ranges.get(each.name, {})) for each in signature.parameters}
     )
@@ -154,12 +167,19 @@ def find_unknown_keys(values: Mapping[Any, Any]) -> Iterator[Fault]:
                     yield Fault((section, key), sentences(f"{section} has no key {key!r}.", _place(section, key)))
 
 
-def _place(section: str, key: Any) -> str:
-    """Return where a key that a section does not have belongs, as far as that can be told."""
-    if key in BELONGS:
+def find_place(key: Any, section: str = "data") -> str:
+    """Return where a key belongs that stands in a section that has no such key; empty where that can't be told."""
+    if key in BELONGS and not (section and BELONGS[key].startswith(f"under {section}")):
         return f"It belongs {BELONGS[key]}."
     for other in ("", "model", "trainer"):
         if other != section and section_signature(other).get(str(key)):
             return f"It belongs {f'under {other}' if other else 'at the top level'}."
-    names = section_signature(section).names
+    return ""
+
+
+def _place(section: str, key: Any) -> str:
+    """Return where a key that a section does not have belongs, as far as that can be told."""
+    if place := find_place(key, section):
+        return place
+    names = ["class_path", "init_args"] if section == "data" else section_signature(section).names
     return did_you_mean(key, names) or f"There are: {', '.join(names)}."

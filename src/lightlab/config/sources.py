@@ -144,6 +144,7 @@ class Sources:
         faults = []
         for fault in error.faults:
             place, key = self._nearest(fault.key)
+            place = place or next(iter(self._files), "")
             faults.append(fault if fault.place else replace(fault, key=key, place=place))
         return type(error)(sorted(faults, key=self._rank))
 

@@ -38,7 +38,8 @@ class FileData(Data):
     ) -> None:
         super().__init__(**options)
         if path and (train_path or val_path):
-            raise ConfigError.at(("data",), "path is split by itself; train_path and val_path stand in its place.")
+            key = ("data", "train_path" if train_path else "val_path")
+            raise ConfigError.at(key, "path is split by itself; train_path and val_path stand in its place.")
         paths = {"all": path, "train": train_path, "val": val_path, "test": test_path, "predict": predict_path}
         self.paths = {split: given for split, given in paths.items() if given}
         if not self.paths:
@@ -73,7 +74,11 @@ def check_columns(table: pd.DataFrame, source: str, names: Iterable[str]) -> Non
     Raises:
         DataError: with the nearest that it has.
     """
-    for name in names:
-        if name not in table:
-            near = did_you_mean(name, table.columns) or f"There are: {', '.join(table.columns)}."
-            raise DataError(sentences(f"{source} has no column {name!r}.", near), about=name)
+    missing = [name for name in names if name not in table]
+    if missing:
+        there = f"There are: {', '.join(table.columns)}."
+        lines = [
+            sentences(f"{source} has no column {name!r}.", did_you_mean(name, table.columns) or there)
+            for name in missing
+        ]
+        raise DataError("\n".join(lines), about=missing)

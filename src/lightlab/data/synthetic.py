@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
 import torch
+from pydantic import Field
 
 from lightlab.data.base import Data
 from lightlab.data.rows import Rows
 from lightlab.errors import ConfigError
+from lightlab.layers.parameters import NonNegative, PositiveInt
+from lightlab.specs import check_parameters
 
 SyntheticProblem = Literal["binary", "multiclass", "multilabel", "regression", "bounded_regression"]
 
@@ -38,16 +41,16 @@ class SyntheticData(Data):
 
     def __init__(
         self,
-        shape: list[int],
+        shape: Annotated[list[PositiveInt], Field(min_length=1)],
         problem: SyntheticProblem = "multiclass",
-        rows: int = 1000,
+        rows: PositiveInt = 1000,
         outputs: int | None = None,
-        noise: float = 0.1,
+        noise: NonNegative = 0.1,
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        if not shape or min(shape) < 1 or rows < 1:
-            raise ConfigError.at(("data",), f"shape and rows are positive. Received: shape {shape}, rows {rows}.")
+        given = {"shape": list(shape), "problem": problem, "rows": rows, "noise": noise}
+        check_parameters(SyntheticData, given, ("data",), name="SyntheticData")
         least = 1 if problem in ("regression", "bounded_regression") else 2
         if outputs is None:
             outputs = 3 if problem in ("multiclass", "multilabel") else least

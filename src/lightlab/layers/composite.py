@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, Literal, Protocol, cast
+from typing import Annotated, Any, Literal, Protocol, cast
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from lightlab.layers.base import default_initializer, expects, make_activation
@@ -202,7 +203,9 @@ def residual(
 
 
 @LAYERS.register("repeat")
-def repeat(times: PositiveInt, layers: Layers, *, input_shape: Shape, build: Build) -> nn.Module:
+def repeat(
+    times: Annotated[int, Field(gt=0, le=1000)], layers: Layers, *, input_shape: Shape, build: Build
+) -> nn.Module:
     """Build the same layers several times, one after the other, each time with weights of its own.
 
     Args:

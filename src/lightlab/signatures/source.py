@@ -28,6 +28,13 @@ from lightlab.signatures.signature import REQUIRED, Parameter, Signature, checka
 TAKEN = sys.stdlib_module_names | {"typing_extensions", "pydantic"}
 
 
+#: What annotations are written with.
+ANNOTATIONS = (
+    ast.Name, ast.Attribute, ast.Subscript, ast.Slice, ast.Tuple, ast.List, ast.Constant, ast.BinOp, ast.UnaryOp,
+    ast.operator, ast.unaryop, ast.expr_context, ast.keyword,
+)  # fmt: skip
+
+
 class Code(str):
     """A default that only code can write."""
 
@@ -121,8 +128,9 @@ class Module:
             return Any
         try:
             unquoted = _Unquoted().visit(copy.deepcopy(annotation))
+            if not all(_is_harmless(node) for node in ast.walk(unquoted)):
+                return Any
             code = compile(ast.fix_missing_locations(ast.Expression(unquoted)), self.name, "eval")
-            # Of an annotation in an installed package: names, subscripts and unions, none of which does anything.
             return eval(code, {"__builtins__": {}}, _Scope(self))
         except Exception:
             return Any
@@ -176,6 +184,13 @@ class _Unquoted(ast.NodeTransformer):
 
     def visit_Constant(self, node: ast.Constant) -> ast.AST:
         return self.visit(ast.parse(node.value, mode="eval").body) if isinstance(node.value, str) else node
+
+
+def _is_harmless(node: ast.AST) -> bool:
+    """Return whether a part of an annotation does nothing when it is evaluated, or makes one of pydantic's fields."""
+    if isinstance(node, ast.Call):
+        return isinstance(node.func, ast.Name) and node.func.id == "Field"
+    return isinstance(node, ANNOTATIONS)
 
 
 def _top_level(statements: list[ast.stmt]) -> Iterator[ast.stmt]:

@@ -284,7 +284,11 @@ def test_no_samples():
         ({"train": make()}, ConfigError, r"data\.train: .*which gives them once"),
         ({"train": 3}, ConfigError, r"data\.train: .*Received: int"),
         ({"train": "mine"}, ConfigError, r"data\.train: A function is named as module:function"),
-        ({"train": "os:getcwd"}, ConfigError, r"data\.train: .*functions of plugins only: call lightlab with --plugin os"),
+        (
+            {"train": "os:getcwd"},
+            ConfigError,
+            r"data\.train: .*functions of plugins only: call lightlab with --plugin os",
+        ),
         ({}, ConfigError, r"data\.train: IterableData needs"),
         ({"train": make, "num_workers": 2}, ConfigError, r"data\.num_workers: .*Received: 2"),
         ({"train": make, "split": [1, 0, 0]}, ConfigError, r"data\.split: Samples are taken as they come"),

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import islice
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 from torch import Tensor
 
 from lightlab.data.arrays.learn import check_array
@@ -20,7 +21,9 @@ from lightlab.data.streams.samples import SampleLoader, Samples, SampleStream, S
 from lightlab.data.targets import check_encoded, known_targets, typed_target
 from lightlab.data_spec import DataSpec, InputSpec
 from lightlab.errors import ConfigError, DataError, did_you_mean, sentences
+from lightlab.layers.parameters import PositiveInt
 from lightlab.registry import plugin_modules
+from lightlab.specs import check_parameters
 
 
 class IterableData(Data):
@@ -77,19 +80,14 @@ class IterableData(Data):
         arguments: dict[str, Any] | None = None,
         target_names: str | list[str] = "target",
         endless: bool = False,
-        statistics_rows: int = 10_000,
-        shuffle_buffer: int = 1024,
-        num_workers: int = 0,
+        statistics_rows: PositiveInt = 10_000,
+        shuffle_buffer: PositiveInt = 1024,
+        num_workers: Annotated[int, Field(ge=0, le=1)] = 0,
         **options: Any,
     ) -> None:
         super().__init__(num_workers=num_workers, **options)
-        for name, value in (("statistics_rows", statistics_rows), ("shuffle_buffer", shuffle_buffer)):
-            if value < 1:
-                raise ConfigError.at(("data", name), f"{name} is 1 or more. Received: {value}.")
-        if num_workers > 1:
-            raise ConfigError.at(
-                ("data", "num_workers"), f"Samples are made by one process, or in this one. Received: {num_workers}."
-            )
+        numbers = {"statistics_rows": statistics_rows, "shuffle_buffer": shuffle_buffer, "num_workers": num_workers}
+        check_parameters(IterableData, numbers, ("data",), name="IterableData")
         if self.split != Split() or self.balanced:
             name = "balanced" if self.balanced else "split"
             raise ConfigError.at(
@@ -265,10 +263,11 @@ def _find_function(path: str, split: str) -> Any:
     if module not in modules:
         rule = f"A config reaches the functions of plugins only: call lightlab with --plugin {module}, if you trust it."
         raise ConfigError.at(key, f"{rule} Received: {path!r}.")
-    if not callable(getattr(modules[module], name, None)):
+    found = getattr(modules[module], name, None)
+    if not callable(found) or getattr(found, "__module__", None) not in modules:  # not what it imports from others
         near = did_you_mean(name, vars(modules[module]))
         raise ConfigError.at(key, sentences(f"The module {module} has no function {name!r}.", near))
-    return getattr(modules[module], name)
+    return found
 
 
 def _check_inputs(rows: Rows, spec: InputSpec) -> Tensor:

@@ -170,7 +170,7 @@ class ParquetStream(StreamData):
         columns = {"numeric": numeric, "categorical": categorical, "dates": dates, "ignore": ignore}
         missing = {"missing_numbers": missing_numbers, "missing_categories": missing_categories}
         self.roles = TableOptions.parse("ParquetStream", **columns, **missing, embeddings=embeddings)
-        self.roles.check_others(self.targets, id_column)
+        self.roles.check_roles(self.targets, id_column)
 
     def open(self, path: str, split: str, spec: InputSpec | None) -> Source:
         """Return the rows of Parquet files.

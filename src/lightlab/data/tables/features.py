@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -27,7 +28,7 @@ from lightlab.data.tables.columns import (
 )
 from lightlab.data.tables.dates import ISO, check_form, date_parts, looks_like_dates, part_names, read_dates
 from lightlab.data_spec import InputSpec, Normalize
-from lightlab.errors import ConfigError, DataError, did_you_mean, sentences
+from lightlab.errors import ConfigError, DataError, Fault, did_you_mean, sentences
 from lightlab.specs import check_parameters
 
 #: A text column with more different values than this is no category.
@@ -70,13 +71,6 @@ class TableOptions:
     def __post_init__(self) -> None:
         for name, form in self.dates.items():
             check_form(name, form)
-        roles = {"numeric": self.numeric, "categorical": self.categorical, "dates": self.dates, "ignore": self.ignore}
-        for role, names in roles.items():
-            for other, others in roles.items():
-                if role < other and (twice := set(names) & set(others)):
-                    raise ConfigError.at(
-                        ("data", role), f"A column has one role. Received {min(twice)!r} under {role} and {other}."
-                    )
 
     @classmethod
     def parse(cls, source: str, **given: Any) -> TableOptions:
@@ -93,20 +87,28 @@ class TableOptions:
         left_out = {*others, *self.ignore} - {*self.dates}
         return [name for name in columns if name not in left_out]
 
-    def check_others(self, targets: list[str], id_column: str | None) -> None:
-        """Refuse a target, or a column of ids, that is named for something else, too.
+    def check_roles(self, targets: list[str], id_column: str | None) -> None:
+        """Refuse columns that are named for two things, as inputs, targets, ids or what is ignored.
 
         Raises:
-            ConfigError: with the column.
+            ConfigError: with every such column.
         """
-        inputs = {*self.numeric, *self.categorical, *self.dates}
-        for role, names in (("target", targets), ("id_column", [id_column])):
-            both = [name for name in names if name in inputs or name in self.ignore]
-            if both:
-                other = "an input" if both[0] in inputs else "ignored"
-                raise ConfigError.at(
-                    ("data", role), f"A column has one role. Received: {both[0]!r}, which is {other}, too."
-                )
+        roles: dict[str, Iterable[str | None]] = {
+            "target": targets,
+            "id_column": [id_column],
+            "numeric": self.numeric,
+            "categorical": self.categorical,
+            "dates": self.dates,
+            "ignore": self.ignore,
+        }
+        faults = [
+            Fault(("data", second), f"A column has one role. Received {name!r} under {first} and {second}.")
+            for first, second in combinations(roles, 2)
+            for name in roles[first]
+            if name is not None and name in roles[second]
+        ]
+        if faults:
+            raise ConfigError(faults)
 
 
 @dataclass

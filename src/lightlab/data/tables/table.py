@@ -76,7 +76,7 @@ class TableData(FrameData):
         columns = {"numeric": numeric, "categorical": categorical, "dates": dates, "ignore": ignore}
         missing = {"missing_numbers": missing_numbers, "missing_categories": missing_categories}
         self.roles = TableOptions.parse("TableData", **columns, **missing, embeddings=embeddings)
-        self.roles.check_others(self.targets, id_column)
+        self.roles.check_roles(self.targets, id_column)
         self.text = {*self.roles.categorical, *self.roles.dates, *self.targets, *filter(None, [id_column])}
 
     def load(self, stage: str) -> dict[str, Rows]:
