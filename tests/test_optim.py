@@ -136,7 +136,7 @@ def test_optimizer_configs(config, name, arguments):
 @pytest.mark.parametrize(
     ("config", "expected"),
     [
-        ("adamw", ["model.optimizer.class_path: No optimizer is called 'adamw'. Did you mean AdamW or Adam or RAdam?"]),
+        ("adamw", ["model.optimizer.class_path: No optimizer is called 'adamw'. Did you mean AdamW?"]),
         (
             "Lion2",
             ["model.optimizer.class_path: No optimizer is called 'Lion2'. There are, in torch.optim: ASGD, Adad"],

@@ -71,12 +71,15 @@ def _fold(name: str) -> str:
 
 def _rank(name: object, known: Iterable[str]) -> dict[str, float]:
     """Return at most three names that are near, the nearest first, with their likeness."""
-    by_folded = {_fold(candidate): candidate for candidate in known}
+    by_folded: dict[str, list[str]] = {}
+    for candidate in known:
+        by_folded.setdefault(_fold(candidate), []).append(candidate)
     given = SYNONYMS.get(_fold(str(name)), _fold(str(name)))
     near = difflib.get_close_matches(given, by_folded, n=3, cutoff=LEAST_LIKENESS)
     # As get_close_matches compares them: the likeness depends on the order.
     likeness = {match: difflib.SequenceMatcher(None, match, given).ratio() for match in near}
-    return {by_folded[match]: each for match, each in likeness.items() if each >= likeness[near[0]] - MARGIN}
+    least = max(likeness.values(), default=0) - MARGIN
+    return {name: each for match, each in likeness.items() if each >= least for name in by_folded[match]}
 
 
 def sentences(*parts: str) -> str:

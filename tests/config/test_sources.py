@@ -188,8 +188,8 @@ def test_an_option_hides_the_line_that_it_overrides():
         (
             ["--", "-x"],
             [
-                "What follows the verb is --key value. Received: --.",
-                "What follows the verb is --key value. Received: -x.",
+                "What follows the verb is --key value. Received: '--'.",
+                "What follows the verb is --key value. Received: '-x'.",
             ],
         ),
         (

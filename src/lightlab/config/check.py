@@ -15,8 +15,13 @@ from lightlab.errors import ConfigError, Fault, Key, collect, did_you_mean, sure
 from lightlab.model_spec import ModelSpec, parse_model
 from lightlab.problems import Problem
 from lightlab.registry import PROBLEMS
+from lightlab.signatures import Signature
 from lightlab.specs import check_parameters
 from lightlab.training.options import say_not_logged
+
+
+#: What is said to need what it lacks.
+NAME = "A config"
 
 
 def check_config(sources: Sources) -> dict[str, Any]:
@@ -56,11 +61,9 @@ class _Check:
     def run(self) -> tuple[dict[str, Any], list[Fault]]:
         """Return the config, classes in their long form; and its faults."""
         with collect(self.faults):
-            # Those that are misspelt are there; what they are called is said by find_unknown_keys.
-            misspelt = [name for name in CONFIG.names if any(did_you_mean(key, [name]) for key in self.values)]
             wrapped = any(verb in self.values for verb in TRAINER_VERBS)
-            absent = [name for name in CONFIG.names if name not in self.values and (wrapped or name in misspelt)]
-            check_parameters(CONFIG.without(absent), _known(self.values, CONFIG.names), (), name="A config")
+            config = CONFIG.without([] if not wrapped else [name for name in CONFIG.names if name not in self.values])
+            check_parameters(_without_misspelt(config, self.values), _known(self.values, CONFIG.names), (), name=NAME)
         model = self.check_model()
         self.check_data()
         for section in ("trainer", "early_stopping", "checkpoint"):
@@ -84,8 +87,8 @@ class _Check:
         signature = section_signature("model")
         given = _known(self.section("model"), signature.names)
         with collect(self.faults):
-            check_parameters(signature, given, ("model",), name="model")
-            return parse_model(**given)
+            check_parameters(_without_misspelt(signature, self.section("model")), given, ("model",), name="model")
+            return parse_model(**{"layers": [], **given})
         return None
 
     def check_data(self) -> None:
@@ -170,6 +173,12 @@ class _Check:
             if isinstance(spelled, Mapping) and isinstance(spelled.get("class_path"), str):
                 arguments = spelled.get("init_args")
                 yield index, spelled["class_path"], arguments if isinstance(arguments, Mapping) else {}
+
+
+def _without_misspelt(signature: Signature, values: Mapping[Any, Any]) -> Signature:
+    """Return a signature without what is there under a wrong name, which `find_unknown_keys` says."""
+    absent = [name for name in signature.names if name not in values]
+    return signature.without([name for name in absent if any(did_you_mean(key, [name]) for key in values)])
 
 
 def _known(values: Mapping[Any, Any], names: list[str] | tuple[str, ...]) -> dict[str, Any]:

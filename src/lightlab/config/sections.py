@@ -169,7 +169,7 @@ def find_unknown_keys(values: Mapping[Any, Any]) -> Iterator[Fault]:
 
 def find_place(key: Any, section: str = "data") -> str:
     """Return where a key belongs that stands in a section that has no such key; empty where that can't be told."""
-    if key in BELONGS and not (section and BELONGS[key].startswith(f"under {section}")):
+    if key in BELONGS and not (section == "data" and BELONGS[key].startswith("under data")):
         return f"It belongs {BELONGS[key]}."
     for other in ("", "model", "trainer"):
         if other != section and section_signature(other).get(str(key)):

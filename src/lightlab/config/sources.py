@@ -146,7 +146,7 @@ class Sources:
             place, key = self._nearest(fault.key)
             place = place or next(iter(self._files), "")
             faults.append(fault if fault.place else replace(fault, key=key, place=place))
-        return type(error)(sorted(faults, key=self._rank))
+        return type(error)(sorted(dict.fromkeys(faults), key=self._rank))
 
     def _rank(self, fault: Fault) -> tuple[int, int]:
         """Return by what a fault comes before others: its file, and its line there; the command line comes last."""
@@ -213,7 +213,7 @@ def _pairs(options: Sequence[str], faults: list[Fault]) -> list[tuple[str, str]]
         if not OPTION.match(option):
             near = f"Write --{option}." if equals and re.fullmatch(r"[\w.]+", name) else ""
             near = f"Write --config {option}." if option.endswith((".yaml", ".yml")) else near
-            rule = f"What follows the verb is --key value. Received: {option}."
+            rule = f"What follows the verb is --key value. Received: {option!r}."
             faults.append(Fault((), sentences(rule, near), COMMAND_LINE))
         elif not equals and (not waiting or OPTION.match(waiting[0])):
             faults.append(Fault((), f"--{name} takes a value. Received nothing.", COMMAND_LINE))

@@ -26,7 +26,9 @@ Branches = Annotated[list[list[Any]], Nested.BRANCHES]
 #: An activation: ``relu``, or ``{leaky_relu: {negative_slope: 0.2}}``.
 Activation = Annotated[str | dict[str, Any], Nested.ACTIVATION]
 
-PositiveInt = Annotated[int, Field(gt=0)]
+#: The largest size of a dimension that is told from a slip.
+MOST = 2**31 - 1
+PositiveInt = Annotated[int, Field(gt=0, le=MOST)]
 #: One size for all dimensions, or one for each.
 Sizes = PositiveInt | list[PositiveInt]
 #: A share that leaves something over: 0 ≤ rate < 1.

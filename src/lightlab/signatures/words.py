@@ -33,6 +33,8 @@ SIMPLE: dict[Any, str] = {
 }
 #: How a limit is written, and what annotations call it.
 LIMITS = {">": "gt", "≥": "ge", "<": "lt", "≤": "le"}
+#: The limit of sizes that are told from a slip (`lightlab.layers.parameters.MOST`): nothing that people need to read.
+MOST = 2**31 - 1
 #: A section of a docstring in Google's style, with what is indented below it.
 SECTION = re.compile(
     r"^(Args|Arguments|Attributes|Examples?|Note|Raises|Returns|Yields):{1,2}[ ]*\n(?:(?:[ \t].*)?(?:\n|\Z))*", re.M
@@ -113,6 +115,8 @@ def _annotated(kind: Any, *marks: Any) -> str:
             return str(mark.value)
         for each in mark.metadata if isinstance(mark, FieldInfo) else [mark]:
             limits |= {sign: getattr(each, name) for sign, name in LIMITS.items() if hasattr(each, name)}
+    if limits.get("≤") == MOST:
+        del limits["≤"]
     if limits.keys() == {"≥", "≤"}:
         return f"{words(kind)} from {limits['≥']} to {limits['≤']}"
     return f"{words(kind)} {' and '.join(f'{sign} {limit}' for sign, limit in limits.items())}".rstrip()

@@ -160,8 +160,8 @@ def test_embeddings_of_what_is_no_category():
 
 def test_a_column_has_one_role():
     """Options that contradict each other are refused."""
-    with pytest.raises(ConfigError, match="'a' under categorical and numeric"):
-        TableOptions(numeric=("a",), categorical=("a",))
+    with pytest.raises(ConfigError, match="'a' under numeric and categorical"):
+        TableOptions(numeric=("a",), categorical=("a",)).check_roles([], None)
 
 
 @pytest.mark.parametrize(("value", "received"), [(np.inf, "inf"), (-np.inf, "-inf")])

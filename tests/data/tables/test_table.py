@@ -198,9 +198,9 @@ def test_tables_that_nothing_can_be_learned_from(columns, options, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"numeric": ["y"]}, r"data\.target: A column has one role\. Received: 'y', which is an input, too"),
-        ({"ignore": ["y"]}, r"data\.target: .*'y', which is ignored, too"),
-        ({"id_column": "c", "categorical": ["c"]}, r"data\.id_column: .*'c', which is an input, too"),
+        ({"numeric": ["y"]}, r"data\.numeric: A column has one role\. Received 'y' under target and numeric"),
+        ({"ignore": ["y"]}, r"data\.ignore: .*'y' under target and ignore"),
+        ({"id_column": "c", "categorical": ["c"]}, r"data\.categorical: .*'c' under id_column and categorical"),
         ({"categorical": ["c"], "ignore": ["c"]}, r"'c' under categorical and ignore"),
         ({"missing_numbers": "zero"}, r"data\.missing_numbers: .*'median', 'mean' or 'error'.*Received: 'zero'"),
     ],
