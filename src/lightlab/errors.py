@@ -113,11 +113,11 @@ class ConfigError(LightlabError):
     """A config, or the same arguments given in Python, that can't be used.
 
     Attributes:
-        faults: all that was found, in the order of the config.
+        faults: all that was found, in the order of the config, each once.
     """
 
     def __init__(self, faults: Sequence[Fault]) -> None:
-        self.faults = tuple(faults)
+        self.faults = tuple(dict.fromkeys(faults))
         super().__init__("\n".join(map(str, self.faults)))
 
     @classmethod

@@ -181,8 +181,8 @@ def test_an_option_hides_the_line_that_it_overrides():
         (
             ["x.yaml", "a=1"],
             [
-                "What follows the verb is --key value. Received: x.yaml. Write --config x.yaml.",
-                "What follows the verb is --key value. Received: a=1. Write --a=1.",
+                "What follows the verb is --key value. Received: 'x.yaml'. Write --config x.yaml.",
+                "What follows the verb is --key value. Received: 'a=1'. Write --a=1.",
             ],
         ),
         (

@@ -146,7 +146,7 @@ class Sources:
             place, key = self._nearest(fault.key)
             place = place or next(iter(self._files), "")
             faults.append(fault if fault.place else replace(fault, key=key, place=place))
-        return type(error)(sorted(dict.fromkeys(faults), key=self._rank))
+        return type(error)(sorted(faults, key=self._rank))
 
     def _rank(self, fault: Fault) -> tuple[int, int]:
         """Return by what a fault comes before others: its file, and its line there; the command line comes last."""

@@ -47,7 +47,7 @@ def test_an_activation_says_that_it_is_a_layer():
     ("name", "message"),
     [
         ("dens", "Nothing is called 'dens'. Did you mean dense?"),
-        ("earlystopping", "Did you mean EarlyStopping or early_stopping?"),
+        ("earlystopping", "Did you mean early_stopping or EarlyStopping?"),
         ("max_epochs", "Did you mean trainer.max_epochs"),
         ("data.paht", "Did you mean data.path"),
         ("layers.dens", "Did you mean layers.dense"),
