@@ -25,6 +25,9 @@ from lightlab.preprocess import Preprocess, PreprocessText, make_preprocess
 from lightlab.problems import Problem
 from lightlab.registry import HEADS, PROBLEMS
 
+#: As long as a training may be, where only that counts that there is a length.
+ANY_LENGTH = 1000
+
 
 class Model(LightningModule):
     """A network for one problem: preprocessing, layers and a head.
@@ -260,6 +263,16 @@ class Model(LightningModule):
         watched = self.scheduler_spec.monitor or self.problem_row.monitor
         mode = self.metric_modes().get(watched.split("/", 1)[-1], self.problem_row.mode)
         return [optimizer], self.scheduler_spec.build(optimizer, self._training_length, watched, mode)
+
+    def check_optimizers(self) -> None:
+        """Make optimizer and schedule, for a training of any length, and forget them.
+
+        Raises:
+            ConfigError: torch refuses their arguments.
+        """
+        optimizer = self.optimizer_spec.build(self.parameters())
+        if self.scheduler_spec is not None:
+            self.scheduler_spec.build(optimizer, lambda interval: ANY_LENGTH, self.problem_row.monitor, "min")
 
     def _training_length(self, interval: Interval) -> int:
         steps = self.trainer.estimated_stepping_batches

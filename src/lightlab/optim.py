@@ -22,7 +22,11 @@ Interval = Literal["step", "epoch"]
 OPTIMIZERS: dict[str, type[optim.Optimizer]] = {
     name: item
     for name, item in vars(optim).items()
-    if isinstance(item, type) and issubclass(item, optim.Optimizer) and item is not optim.Optimizer
+    if isinstance(item, type)
+    and issubclass(item, optim.Optimizer)
+    and item is not optim.Optimizer
+    # Sparse gradients, and matrices alone, are nothing that a whole network has.
+    and name not in ("SparseAdam", "Muon")
 }
 DEFAULT_OPTIMIZER = "AdamW"
 SCHEDULERS: dict[str, type[LRScheduler]] = {
@@ -42,7 +46,9 @@ RANGES: dict[str, Any] = {
     "momentum": NonNegative,
     "betas": tuple[Rate, Rate],
     "rho": Annotated[float, Field(ge=0, le=1)],
+    "T_0": PositiveInt,
     "T_max": PositiveInt,
+    "milestones": list[PositiveInt],
     "step_size": PositiveInt,
     "gamma": Positive,
     "factor": Positive,

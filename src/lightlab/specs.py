@@ -9,13 +9,24 @@ from __future__ import annotations
 import json
 import re
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
-from lightlab.errors import ConfigError, Fault, Key, RegistryError, collect, did_you_mean, sentences, surely_meant
+from lightlab.errors import (
+    ConfigError,
+    Fault,
+    Key,
+    RegistryError,
+    collect,
+    did_you_mean,
+    format_key,
+    sentences,
+    surely_meant,
+)
 from lightlab.layers.parameters import Nested
 from lightlab.registry import ACTIVATIONS, LAYERS, Registry
 from lightlab.signatures import Signature, signature_of
@@ -170,7 +181,7 @@ def check_parameters(
         faults.append(Fault(key, f"{name} takes plain values: numbers, text, lists and mappings. {error}."))
     for parameter in signature.parameters:
         place, given = (*key, parameter.name), value.get(parameter.name)
-        if given is not None and not any(fault.key == place for fault in faults):
+        if given is not None and not any(fault.key[: len(place)] == place for fault in faults):
             for mark in marks(parameter.type):
                 faults += _check_nested(given, place, mark) if isinstance(mark, Nested) else []
     if faults:
@@ -200,47 +211,62 @@ def marks(hint: Any) -> Iterable[Any]:
 
 def _explain(
     error: ValidationError,
-    value: Mapping[str, Any],
+    value: Mapping[Any, Any],
     key: Key,
     *,
     name: str,
     known: Iterable[str],
     beside: Iterable[str],
-) -> list[Fault]:
+) -> Iterator[Fault]:
     """Say each fault once, in the terms of the config."""
-    messages: dict[str, list[str]] = {}
-    choices: dict[str, list[str]] = {}
-    unknown = [name for name in value if name not in known]
-    for fault in error.errors(include_url=False):
-        parameter = str(fault["loc"][0]) if fault["loc"] else ""
-        if fault["type"] == "extra_forbidden":
+    found: dict[Key, list[ErrorDetails]] = {}
+    for details in error.errors(include_url=False):
+        found.setdefault(_entry(details["loc"], value), []).append(details)
+    # Where an entry of a list is wrong, that is the fault, and not that the list is nothing else that it may be.
+    with_entries = {entry[:1] for entry in found if len(entry) > 1}
+    for entry, alternatives in found.items():
+        parameter, kind = entry[0], alternatives[0]["type"]
+        if kind == "extra_forbidden":
             takes = f"It takes {', '.join(known)}." if known else "It takes none."
-            text = sentences(
-                f"{name} has no parameter {parameter!r}.", did_you_mean(parameter, [*known, *beside]), takes
-            )
-        elif fault["type"] == "missing" and len(fault["loc"]) == 1:
-            if any(did_you_mean(other, [parameter]) for other in unknown):
-                continue  # it is there, misspelt
-            text = f"{name} needs {parameter!r}."
-        elif fault["type"] in ("needs_python_object", "is_instance_of", "callable_type"):
-            text = NO_PLAIN_VALUE
-        elif fault["type"] == "value_error":
-            text = str(fault["ctx"]["error"])
-        else:
-            text = fault["msg"][0].lower() + fault["msg"][1:]
-        if fault["type"] == "literal_error":
-            choices.setdefault(parameter, []).extend(re.findall(r"'([^']*)'", fault["ctx"]["expected"]))
-        messages.setdefault(parameter, []).append(text)
-    faults = []
-    for parameter, texts in messages.items():
-        place = (*key, *(name for name in value if str(name) == parameter))
-        text = "; or ".join(dict.fromkeys(text for text in texts if text != NO_PLAIN_VALUE)) or NO_PLAIN_VALUE
-        if text.startswith(name):
-            faults.append(Fault(place, text))
-            continue
-        rule = text.replace("input should be", "must be")
-        rule = rule.replace("be a valid array", "be a list").replace("be an object", "be a mapping")
-        given = value.get(parameter)
-        near = did_you_mean(given, choices.get(parameter, ()))
-        faults.append(Fault(place, sentences(f"{name}'s {parameter} {rule}. Received: {given!r}.", near)))
-    return faults
+            near = did_you_mean(parameter, [*known, *beside])
+            yield Fault((*key, *entry), sentences(f"{name} has no parameter {parameter!r}.", near, takes))
+        elif kind == "missing" and parameter not in value:
+            if not any(did_you_mean(other, [str(parameter)]) for other in value if other not in known):
+                yield Fault(key, f"{name} needs {parameter!r}.")  # it is not there under a misspelt name
+        elif entry not in with_entries:
+            given = value
+            for part in entry:
+                given = given[part]
+            choices = [choice for each in alternatives for choice in _choices(each)]
+            rules = dict.fromkeys(rule for rule in map(_rule, alternatives) if rule != NO_PLAIN_VALUE)
+            text = f"{name}'s {format_key(entry)} {'; or '.join(rules) or NO_PLAIN_VALUE}. Received: {given!r}."
+            yield Fault((*key, *entry), sentences(text, did_you_mean(given, choices)))
+
+
+def _entry(location: tuple[int | str, ...], value: Mapping[Any, Any]) -> Key:
+    """Return the parameter that pydantic speaks of, and the entries of lists in it."""
+    first = next((name for name in value if str(name) == str(location[0])), location[0]) if location else ""
+    entry: Key = (first,)
+    given = value.get(first)
+    for part in location[1:]:
+        if isinstance(given, list) and isinstance(part, int) and part < len(given):
+            entry, given = (*entry, part), given[part]
+    return entry
+
+
+def _rule(details: ErrorDetails) -> str:
+    """Return what a value must be."""
+    if details["type"] == "missing":
+        return "must have more entries"
+    if details["type"] in ("needs_python_object", "is_instance_of", "callable_type"):
+        return NO_PLAIN_VALUE
+    if details["type"] == "value_error":
+        return str(details["ctx"]["error"])
+    rule = details["msg"].replace("Input should be", "must be")
+    rule = rule.replace("be a valid array", "be a list").replace("be an object", "be a mapping")
+    return rule[0].lower() + rule[1:]
+
+
+def _choices(details: ErrorDetails) -> list[str]:
+    """Return the texts to choose from, where a value is none of them."""
+    return re.findall(r"'([^']*)'", details["ctx"]["expected"]) if details["type"] == "literal_error" else []

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import gc
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from jsonargparse import Namespace, set_parsing_settings
@@ -58,20 +57,14 @@ class ConfigReader(LightningCLI):
         """Take over the config, which is read and checked already."""
         # A value stays what it is: nothing is made of text that reads like a number or a class.
         set_parsing_settings(instantiate_subclass_spec_in_any=False)
-        # Only this is imported of what a config names: it was looked up in lists of what there is.
-        named = [self.call.config["data"]["class_path"], *_class_paths(self.call.config.get("trainer"))]
-        set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=named)
+        # Nothing else is imported because a config names it; and this was looked up in lists of what there is.
+        set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=[self.call.config["data"]["class_path"]])
         config = self._parser(self.call.verb).get_defaults()
         filled = with_defaults(self.call.config)
         config["seed_everything"] = filled["seed_everything"]
         config["data"] = _class_namespace(filled["data"]["class_path"], filled["data"]["init_args"])
         config["model"].update(_namespace(filled["model"]))
-        config["trainer"].update(_namespace(self.trainer_options(filled["trainer"])))
         self.config = _namespace({"subcommand": self.call.verb, self.call.verb: config})
-
-    def trainer_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Return those of the Trainer's options that something is made of; none, since there is no Trainer."""
-        return {}
 
     def _parse_ckpt_path(self) -> None:
         """Do nothing: Lightning would let the checkpoint beat the command line here."""
@@ -86,18 +79,14 @@ class ConfigReader(LightningCLI):
         """
         try:
             super().instantiate_classes()
-        except Exception as error:
+        except ValueError as error:
             cause: BaseException = error
             while not isinstance(cause, LightlabError) and cause.__cause__ is not None:
                 cause = cause.__cause__
             if isinstance(cause, LightlabError):
                 raise cause from error
-            named = re.search(r"class_path '([\w.]+)'", str(error))
-            if named is None:
-                raise
-            name = named[1].rsplit(".", 1)[-1]
-            section = "trainer" if named[1].startswith("lightning.") else "data"
-            raise ConfigError.at((section,), f"{name} can't be made so: {str(cause).splitlines()[-1]}") from error
+            name = self.call.config["data"]["class_path"].rsplit(".", 1)[-1]
+            raise ConfigError.at(("data",), f"{name} can't be made so: {str(cause).splitlines()[-1]}") from error
 
     def instantiate_trainer(self, **kwargs: Any) -> Any:
         """Do nothing."""
@@ -116,6 +105,7 @@ class ConfigReader(LightningCLI):
         self.datamodule.setup("fit")
         self.model.build(self.datamodule.connect(self.model.problem))
         self.datamodule.check_targets(self.model.head.valid, self.model.head.rule)
+        self.model.check_optimizers()
 
     @property
     def is_validated(self) -> bool:
@@ -151,7 +141,8 @@ class ConfigReader(LightningCLI):
         callbacks = config.get("trainer", {}).get("callbacks") or []
         for index, callback in enumerate(callbacks if isinstance(callbacks, list) else [callbacks]):
             key: Key = ("trainer", "callbacks", index, "init_args")
-            watching.append((key, callback["init_args"].get("monitor"), None))
+            arguments = callback["init_args"]
+            watching.append((key, arguments.get("monitor"), arguments.get("mode", "min")))
         for key, monitor, mode in watching:
             if monitor is not None:
                 with collect(faults):
@@ -174,26 +165,6 @@ class ConfigReader(LightningCLI):
                 f"An epoch has {batches} batches, and validates at least once, unless check_val_every_n_epoch is null."
             )
             raise ConfigError.at(("trainer", "val_check_interval"), f"{rule} Received: {interval}.")
-
-
-def _class_paths(value: Any) -> Iterator[str]:
-    """Return the path of every class that the Trainer's options name."""
-    if isinstance(value, Mapping):
-        if isinstance(value.get("class_path"), str):
-            yield value["class_path"]
-        value = list(value.values())
-    for part in value if isinstance(value, list) else ():
-        yield from _class_paths(part)
-
-
-def as_namespace(value: Any) -> Any:
-    """Return one of the Trainer's options in which classes are namespaces, as jsonargparse has them."""
-    if isinstance(value, list):
-        return [as_namespace(part) for part in value]
-    if not isinstance(value, Mapping) or "class_path" not in value:
-        return value
-    arguments = {name: as_namespace(part) for name, part in value.get("init_args", {}).items()}
-    return _class_namespace(value["class_path"], arguments)
 
 
 def _class_namespace(path: str, arguments: Mapping[str, Any]) -> Namespace:

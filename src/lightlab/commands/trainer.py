@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,9 @@ from rich.console import Console
 
 from lightlab.checkpoint import SafeCheckpointIO, digests, read_checkpoint
 from lightlab.commands.call import Call
-from lightlab.commands.reader import ConfigReader, as_namespace
-from lightlab.config.defaults import config_text
-from lightlab.errors import ConfigError, DataError, RunError
+from lightlab.commands.reader import ConfigReader
+from lightlab.config.defaults import config_text, with_defaults
+from lightlab.errors import ConfigError, DataError, Key, RunError
 from lightlab.inspect.outcome import Outcome, align, metric_lines
 from lightlab.training.options import CheckpointOptions, EarlyStoppingOptions
 from lightlab.training.predictions import WRITERS, PredictionWriter
@@ -41,24 +42,24 @@ def run(call: Call) -> None:
 class LightlabCLI(ConfigReader):
     """LightningCLI with lightlab's model, data and Trainer; runs the call on construction, as its base does."""
 
-    def trainer_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Return all of the Trainer's options."""
-        return {name: as_namespace(value) for name, value in options.items()}
-
     def _run_subcommand(self, subcommand: str) -> None:
-        LightningCLI._run_subcommand(self, subcommand)
+        try:
+            LightningCLI._run_subcommand(self, subcommand)
+        except (MisconfigurationException, ModuleNotFoundError) as cause:
+            raise ConfigError.at(("trainer",), f"Lightning's Trainer can't do so: {cause}") from cause
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Return the Trainer, its callbacks chosen for the verb; data and model are ready before it."""
-        options = {**self._get(self.config_init, "trainer").as_dict(), **kwargs}
+        given = with_defaults(self.call.config)["trainer"]
+        options = {name: _make(value, ("trainer", name)) for name, value in given.items()}
         self.root = Path(options["default_root_dir"])
         self.run_folder: RunFolder | None = None
         self.best: ModelCheckpoint | None = None
-        given = options.get("callbacks") or []
-        callbacks = list(given) if isinstance(given, list | tuple) else [given]
+        callbacks = options.get("callbacks") or []
+        callbacks = callbacks if isinstance(callbacks, list) else [callbacks]
         self.checkpoint_path = self._find_checkpoint()
         if self.call.verb == "fit":
-            callbacks += self._prepare_fit(options)
+            callbacks = [*self._prepare_fit(options), *callbacks]  # the run folder first: it brings the logger
         else:
             self._prepare_evaluation()
             if not Console().is_terminal:
@@ -73,7 +74,7 @@ class LightlabCLI(ConfigReader):
         options["plugins"] = [*(plugins if isinstance(plugins, list) else [plugins]), SafeCheckpointIO()]
         try:
             return Trainer(**{**options, "callbacks": callbacks})
-        except (MisconfigurationException, ValueError, TypeError, RuntimeError) as cause:
+        except (MisconfigurationException, ModuleNotFoundError, ValueError, TypeError, RuntimeError) as cause:
             raise ConfigError.at(("trainer",), f"Lightning's Trainer can't be made so: {cause}") from cause
 
     def _find_checkpoint(self) -> str | None:
@@ -220,6 +221,26 @@ class LightlabCLI(ConfigReader):
     def after_predict(self) -> None:
         """Say where the predictions are."""
         _say(f"predictions: {self._output()}")
+
+
+def _make(value: Any, key: Key) -> Any:
+    """Return one of the Trainer's options in which an object stands for each class.
+
+    Raises:
+        ConfigError: a constructor refuses its arguments.
+    """
+    if isinstance(value, list):
+        return [_make(part, (*key, index)) for index, part in enumerate(value)]
+    if not isinstance(value, Mapping) or "class_path" not in value:
+        return value
+    module, _, name = value["class_path"].rpartition(".")  # looked up before, in lists of what there is
+    arguments = {each: _make(part, (*key, "init_args", each)) for each, part in value["init_args"].items()}
+    try:
+        return getattr(import_module(module), name)(**arguments)
+    except ConfigError:
+        raise
+    except Exception as cause:
+        raise ConfigError.at(key, f"{name} can't be made so: {cause}") from cause
 
 
 def _say(text: str) -> None:

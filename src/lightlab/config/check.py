@@ -19,7 +19,6 @@ from lightlab.signatures import Signature
 from lightlab.specs import check_parameters
 from lightlab.training.options import say_not_logged
 
-
 #: What is said to need what it lacks.
 NAME = "A config"
 
@@ -45,8 +44,8 @@ def check_config(sources: Sources) -> dict[str, Any]:
             {key: value for key, value in changed.items() if any(each[: len(key)] == key for each in wrong)}
         )
         checked, faults = _Check(sources.values).run()
-    if faults:
-        raise sources.located(ConfigError(faults))
+    if sources.faults or faults:
+        raise sources.located(ConfigError([*sources.faults, *faults]))
     return checked
 
 
@@ -84,10 +83,12 @@ class _Check:
         """Look at the layers, the head and what trains them."""
         if not isinstance(self.values.get("model"), Mapping):
             return None
-        signature = section_signature("model")
-        given = _known(self.section("model"), signature.names)
+        model = self.section("model")
+        given = _known(model, section_signature("model").names)
+        misspelt = "init_args" in model or any(did_you_mean(key, ["layers"]) for key in model)
+        if "layers" not in given and not misspelt:
+            self.faults.append(Fault(("model",), "model needs 'layers'."))
         with collect(self.faults):
-            check_parameters(_without_misspelt(signature, self.section("model")), given, ("model",), name="model")
             return parse_model(**{"layers": [], **given})
         return None
 

@@ -21,6 +21,8 @@ from lightlab.specs import check_parameters
 
 #: What classes of Lightning's pass further arguments on to, and which of them they give themselves.
 PASSED_ON = {
+    "EMAWeightAveraging": ("torch.optim.swa_utils.AveragedModel", frozenset({"model", "device", "multi_avg_fn"})),
+    "WeightAveraging": ("torch.optim.swa_utils.AveragedModel", frozenset({"model", "device"})),
     "DDPStrategy": (
         "torch.nn.parallel.distributed.DistributedDataParallel",
         frozenset({"module", "device_ids", "output_device", "process_group"}),
@@ -28,13 +30,15 @@ PASSED_ON = {
     "PyTorchProfiler": ("torch.profiler.profiler.profile", frozenset({"activities"})),
     "TensorBoardLogger": ("torch.utils.tensorboard.writer.SummaryWriter", frozenset({"log_dir"})),
 }
-#: Exported classes that are bases of others, or take functions: nothing that a config can write.
+#: Exported classes that are bases of others, that take functions, or that ask for a model or Trainer of another make.
 UNFINISHED = frozenset(
     {
+        "BackboneFinetuning",
         "BaseFinetuning",
         "BasePredictionWriter",
         "Checkpoint",
         "LambdaCallback",
+        "LearningRateFinder",
         "ParallelStrategy",
         "ProgressBar",
         "Rows",
@@ -176,7 +180,7 @@ def check_arguments(signature: Signature, values: Mapping[str, Any], key: Key, *
     checked = dict(values)
     for parameter in signature.parameters:
         place = (*key, parameter.name)
-        if values.get(parameter.name) is not None and not any(fault.key == place for fault in faults):
+        if values.get(parameter.name) is not None and not any(fault.key[: len(place)] == place for fault in faults):
             with collect(faults):
                 checked[parameter.name] = _check_classes(values[parameter.name], place, parameter.type)
     if faults:

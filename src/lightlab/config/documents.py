@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import yaml
 
-from lightlab.errors import ConfigError, Fault, Key, did_you_mean, sentences
+from lightlab.errors import ConfigError, Fault, Key, collect, did_you_mean, sentences
 
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -89,17 +89,19 @@ class Document:
     Attributes:
         values: what it says.
         lines: the line of each key, and of each entry of a list.
+        faults: what is wrong with its keys, such as one that stands twice.
     """
 
     values: dict[str, Any] = field(default_factory=dict)
     lines: dict[Key, int] = field(default_factory=dict)
+    faults: tuple[Fault, ...] = ()
 
 
 def read_document(file: str) -> Document:
     """Read a config file.
 
     Raises:
-        ConfigError: it is not there, is no YAML, holds more than plain data, or has a key twice; with every fault.
+        ConfigError: it is not there, is no YAML, or holds more than plain data.
     """
     path = Path(file)
     try:
@@ -166,8 +168,10 @@ class _Reader:
             rule = "A config is made of 'key: value' lines."
             raise ConfigError([self.fault(f"{rule} Received: {word}.", node.start_mark.line)])
         lines: dict[Key, int] = {}
-        self.check(node, lines)
-        return Document(self.construct(node), lines)
+        faults: list[Fault] = []
+        with collect(faults):
+            self.check(node, lines)
+        return Document(self.construct(node), lines, tuple(faults))
 
     def value(self) -> Any:
         node = self.compose()

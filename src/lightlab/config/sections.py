@@ -25,6 +25,18 @@ def _check_devices(text: str) -> str:
     return text
 
 
+def _check_number_of_devices(number: int) -> int:
+    if number < -1 or number == 0:
+        raise ValueError("must be 1 or more, or -1 for all")
+    return number
+
+
+def _check_duration(text: str) -> str:
+    if not re.fullmatch(r"\d+:\d+:\d+:\d+", text):
+        raise ValueError("must be a duration, as DD:HH:MM:SS")
+    return text
+
+
 _AtLeastZero = Annotated[int, Field(ge=0)]
 _AtLeastOne = Annotated[int, Field(ge=1)]
 _Unlimited = Annotated[int, Field(ge=-1)]
@@ -32,7 +44,11 @@ _Batches = {int: _AtLeastZero, float: Annotated[float, Field(ge=0, le=1)]}
 #: What the Trainer asks of its arguments, and its annotations don't say.
 TRAINER_RANGES: dict[str, dict[type, Any]] = {
     "accelerator": {str: Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"]},
-    "devices": {str: Annotated[str, AfterValidator(_check_devices)]},
+    "devices": {
+        str: Annotated[str, AfterValidator(_check_devices)],
+        int: Annotated[int, AfterValidator(_check_number_of_devices)],
+    },
+    "max_time": {str: Annotated[str, AfterValidator(_check_duration)]},
     "num_nodes": {int: _AtLeastOne},
     "fast_dev_run": {int: _AtLeastZero},
     "max_epochs": {int: _Unlimited},
@@ -44,7 +60,11 @@ TRAINER_RANGES: dict[str, dict[type, Any]] = {
     "limit_test_batches": _Batches,
     "limit_predict_batches": _Batches,
     "overfit_batches": _Batches,
-    "val_check_interval": {int: _AtLeastOne, float: Annotated[float, Field(gt=0, le=1)]},
+    "val_check_interval": {
+        int: _AtLeastOne,
+        float: Annotated[float, Field(gt=0, le=1)],
+        str: Annotated[str, AfterValidator(_check_duration)],
+    },
     "check_val_every_n_epoch": {int: _AtLeastOne},
     "num_sanity_val_steps": {int: _Unlimited},
     "log_every_n_steps": {int: _AtLeastZero},
@@ -69,8 +89,10 @@ Strategies = Literal[
 BELONGS = {
     "activation": "in a layer, or nowhere: the problem adds the last one",
     "batch_size": "under data.init_args",
+    "class_path": "nowhere: model is lightlab's own, and what stands below init_args belongs under model itself",
     "epochs": "under trainer, as max_epochs",
     "gpus": "under trainer, as devices",
+    "init_args": "under model, without init_args: each of its keys",
     "input_shape": "nowhere: it follows from the data",
     "learning_rate": "under model.optimizer.init_args, as lr",
     "loss": "under model.head",

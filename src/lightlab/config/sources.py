@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from lightlab.config.documents import COMMAND_LINE, read_document, read_value
-from lightlab.errors import ConfigError, Fault, Key, collect, format_key, sentences
+from lightlab.errors import ConfigError, Fault, Key, collect, did_you_mean, format_key, sentences
 
 #: Keys whose value names a class, with its arguments in ``init_args``: a name alone is short for that.
 CLASSES: tuple[Key, ...] = (("data",), ("model", "optimizer"), ("model", "lr_scheduler"))
@@ -31,14 +31,15 @@ class Sources:
 
     Attributes:
         values: the config that they make together.
+        faults: what is wrong with the files' keys, such as one that stands twice.
 
     Raises:
-        ConfigError: a file that is not there, is no YAML, or has a key twice; an option without a value; with every
-            fault.
+        ConfigError: a file that is not there or is no YAML; an option without a value; with every fault.
     """
 
     def __init__(self, files: Sequence[str], options: Sequence[str]) -> None:
         self.values: dict[str, Any] = {}
+        self.faults: list[Fault] = []
         self._files = list(files)
         self._places: dict[Key, tuple[str, Key]] = {}  # of a key without init_args: the place, and the key as written
         self._texts: dict[Key, tuple[Key, str]] = {}
@@ -46,6 +47,7 @@ class Sources:
         for file in files:
             with collect(faults):
                 document = read_document(file)
+                self.faults += document.faults
                 self.values = merge(self.values, spell_out(document.values))
                 lines = {key: (f"{file}:{line}", key) for key, line in document.lines.items()}
                 self._note({**self._places, **_bare(lines)})
@@ -53,7 +55,7 @@ class Sources:
             with collect(faults):
                 self._set(name, text)
         if faults:
-            raise ConfigError(faults)
+            raise ConfigError([*self.faults, *faults])
 
     def add_below(self, values: Mapping[str, Any], place: str) -> None:
         """Put a config below all that was given: what it says counts where nothing else does.
@@ -177,6 +179,9 @@ def spell_out(config: dict[str, Any]) -> dict[str, Any]:
     >>> spell_out({"model": {"optimizer": "SGD", "lr_scheduler": {"T_max": 3, "warmup": 1}}})["model"]
     {'optimizer': {'class_path': 'SGD'}, 'lr_scheduler': {'warmup': 1, 'init_args': {'T_max': 3}}}
     """
+    for section in ("trainer", "checkpoint"):
+        if config.get(section, ...) is None:  # nothing is written below it
+            config = {**config, section: {}}
     for key in CLASSES:
         given = _look_up(config, key)
         if given is not None:
@@ -215,7 +220,7 @@ def _pairs(options: Sequence[str], faults: list[Fault]) -> list[tuple[str, str]]
             near = f"Write --config {option}." if option.endswith((".yaml", ".yml")) else near
             rule = f"What follows the verb is --key value. Received: {option!r}."
             faults.append(Fault((), sentences(rule, near), COMMAND_LINE))
-        elif not equals and (not waiting or OPTION.match(waiting[0])):
+        elif (equals and not text) or (not equals and (not waiting or OPTION.match(waiting[0]))):
             faults.append(Fault((), f"--{name} takes a value. Received nothing.", COMMAND_LINE))
         else:
             pairs.append((name, text if equals else waiting.pop(0)))
@@ -251,6 +256,16 @@ def _resolve(values: Any, key: Key) -> Key:
                 rule = f"{format_key(key[:index])} has {len(values)} entries, from [0] on."
                 received = f"[{part}]" if isinstance(part, int) else part
                 raise ConfigError([Fault(key[: index + 1], f"{rule} Received: {received}.", COMMAND_LINE)])
+        layer = next(iter(values), None) if isinstance(values, Mapping) and len(values) == 1 else values
+        if (
+            index
+            and isinstance(key[index - 1], int)
+            and key[0] != "trainer"
+            and isinstance(layer, str)
+            and part != layer
+        ):
+            rule = sentences(f"{format_key(key[:index])} is {layer}. Received: {part}.", did_you_mean(part, [layer]))
+            raise ConfigError([Fault(key[: index + 1], rule, COMMAND_LINE)])
         values = _look_up(values, (part,))
     return key
 
@@ -262,7 +277,9 @@ def _lay(below: Any, key: Key, value: Any) -> Any:
     first, rest = key[0], key[1:]
     if isinstance(below, list):
         return [_lay(part, rest, value) if index == first else part for index, part in enumerate(below)]
-    if isinstance(below, str) or first == "init_args":  # a name alone, whose arguments follow; or arguments beside it
+    if isinstance(below, str) and below == first:  # a layer by its name alone, whose parameters follow
+        below = {below: None}
+    elif isinstance(below, str) or first == "init_args":  # likewise a class; or its arguments beside it
         below = spell_class(below)
     known: Mapping[Any, Any] = below if isinstance(below, Mapping) else {}
     arguments = known.get("init_args")

@@ -164,7 +164,8 @@ def find_roles(rows: Rows, options: TableOptions) -> Roles:
     for name in list(roles.kinds):
         shown = _constant(table[name])
         if shown is None and roles.kinds[name] in ("numeric", "boolean"):
-            shown = "empty" if np.isnan(read_numbers(table[name]).values).all() else None
+            numbers = read_numbers(table[name])
+            shown = "empty" if np.isnan(numbers.values).all() and not numbers.text.any() else None
         if shown is not None:
             roles.leave_out_constant(name, shown)
     roles.check_any(rows.source)

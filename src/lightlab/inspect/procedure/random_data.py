@@ -12,6 +12,8 @@ from lightlab.registry import PROBLEMS
 
 #: So many random rows are evaluated: enough for classes of a few percent to be among them.
 ROWS = 256
+#: A loss that has grown so many times over diverges; one that jumps about on random data stays far below.
+DIVERGED = 100.0
 #: So many steps of training show whether weights move.
 STEPS = 10
 
@@ -69,13 +71,17 @@ def check_training(subject: Subject) -> Result:
     finite = all(bool(torch.isfinite(weight).all()) for weight in weights)
     if not finite or not all(map(math.isfinite, losses)):
         return Result("failed", f"{text}: loss and weights stay finite. Try a smaller learning rate", figures)
+    if losses[-1] > DIVERGED * max(losses[0], 1.0):
+        return Result("failed", f"{text}: the loss grows beyond measure. Try a smaller learning rate", figures)
     trainable = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     if not trainable:
         return Result("failed", f"{text}: no weight can be trained", figures)
     moved = sum(not torch.equal(parameter, before[name]) for name, parameter in trainable.items())
     figures |= {"moved": moved, "trainable": len(trainable)}
-    if not moved:
-        return Result("failed", f"{text}: none of {len(trainable)} weight tensors moved", figures)
+    learns = any(weight.grad is not None and bool(weight.grad.any()) for weight in trainable.values())
+    if not moved or not learns:
+        what = "none of {} weight tensors moved" if not moved else "the loss moves none of {} weight tensors"
+        return Result("failed", f"{text}: {what.format(len(trainable))}", figures)
     unused = dict.fromkeys(name_module(model, name) for name, weight in trainable.items() if weight.grad is None)
     if unused:
         return Result("warning", f"{text}; no part of the outputs: {', '.join(unused)}", figures)

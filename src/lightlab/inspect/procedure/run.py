@@ -36,6 +36,8 @@ STEPS: dict[str, Step] = {
     "gradients": check_gradients,
     "real data": check_real_data,
 }
+#: Where one of these fails, the step after it may say why.
+EXPLAINED = frozenset({"overfit one batch"})
 #: Where one of these fails, there is nothing for the others to look at.
 NEEDED = frozenset({"data", "shapes"})
 
@@ -124,10 +126,12 @@ def run_procedure(
 
 
 def _run(subject: Subject, keep_going: bool, locate: Callable[[ConfigError], ConfigError] | None) -> Iterator[Result]:
+    stopped = False
     for name, step in STEPS.items():
         result = replace(_run_step(step, subject, locate), step=name)
         yield result
-        if result.verdict == "failed" and (name in NEEDED or not keep_going):
+        stopped = stopped or (result.verdict == "failed" and not keep_going)
+        if (stopped and name not in EXPLAINED) or (result.verdict == "failed" and name in NEEDED):
             return
 
 
