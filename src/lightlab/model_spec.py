@@ -54,8 +54,11 @@ def parse_model(
         if lr_scheduler is not None:
             parts["scheduler"] = parse_scheduler(lr_scheduler, (*KEY, "lr_scheduler"))
     with collect(faults):
+        if head is not None and not isinstance(head, Mapping):
+            raise ConfigError.at((*KEY, "head"), f"head is a mapping of its arguments. Received: {head!r}.")
+    with collect(faults):
         if problem is not None:
-            parts["head"] = parse_head(problem, head)
+            parts["head"] = parse_head(problem, head if isinstance(head, Mapping) else None)
     if faults:
         raise ConfigError(faults)
     return ModelSpec(**parts, problem=problem)
@@ -67,6 +70,10 @@ def parse_head(problem: Any, head: Any) -> dict[str, Any]:
     Raises:
         ConfigError: with every fault.
     """
+    if not isinstance(problem, str):
+        raise ConfigError.at(
+            (*KEY, "problem"), f"problem is a name: {', '.join(PROBLEMS.names())}. Received: {problem!r}."
+        )
     try:
         component = HEADS.get(PROBLEMS.get(problem).name)
     except RegistryError as error:

@@ -25,8 +25,7 @@ OPTIMIZERS: dict[str, type[optim.Optimizer]] = {
     if isinstance(item, type)
     and issubclass(item, optim.Optimizer)
     and item is not optim.Optimizer
-    # Sparse gradients, and matrices alone, are nothing that a whole network has.
-    and name not in ("SparseAdam", "Muon")
+    and item is not optim.SparseAdam  # no layer gives sparse gradients
 }
 DEFAULT_OPTIMIZER = "AdamW"
 SCHEDULERS: dict[str, type[LRScheduler]] = {

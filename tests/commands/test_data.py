@@ -109,7 +109,7 @@ def test_config_of_a_run(config, capsys):
         (("dense: 4", "densee: 4"), [], "pets.yaml:2: model.layers[0].densee"),
         (("model:", "modell:"), [], "pets.yaml:2: modell: A config has no section 'modell'. Did you mean model?"),
         (("target: kind", "target: kinds"), [], "has no column 'kinds'. Did you mean kind?"),
-        (("", ""), ["--data.batch_size", "0"], "command line: data.init_args.batch_size"),
+        (("", ""), ["--data.batch_size", "0"], "command line: data.batch_size"),
         (("", ""), ["--format", "xml"], "lightlab data: argument --format: invalid choice: 'xml'"),
     ],
 )

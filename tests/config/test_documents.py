@@ -12,9 +12,12 @@ from lightlab.errors import ConfigError
 
 
 def read(text):
-    """Return the document that a text makes as a file."""
+    """Return the document that a text makes as a file; what is wrong with its keys is raised as well."""
     Path("config.yaml").write_bytes(text if isinstance(text, bytes) else text.encode())
-    return read_document("config.yaml")
+    document = read_document("config.yaml")
+    if document.faults:
+        raise ConfigError(document.faults)
+    return document
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from rich.console import Console
 from lightlab.checkpoint import SafeCheckpointIO, digests, read_checkpoint
 from lightlab.commands.call import Call
 from lightlab.commands.reader import ConfigReader
+from lightlab.config.classes import ClassSpec
 from lightlab.config.defaults import config_text, with_defaults
 from lightlab.errors import ConfigError, DataError, Key, RunError
 from lightlab.inspect.outcome import Outcome, align, metric_lines
@@ -231,9 +231,9 @@ def _make(value: Any, key: Key) -> Any:
     """
     if isinstance(value, list):
         return [_make(part, (*key, index)) for index, part in enumerate(value)]
-    if not isinstance(value, Mapping) or "class_path" not in value:
+    if not isinstance(value, ClassSpec):
         return value
-    module, _, name = value["class_path"].rpartition(".")  # looked up before, in lists of what there is
+    module, _, name = value["class_path"].rpartition(".")
     arguments = {each: _make(part, (*key, "init_args", each)) for each, part in value["init_args"].items()}
     try:
         return getattr(import_module(module), name)(**arguments)

@@ -44,6 +44,8 @@ def check_config(sources: Sources) -> dict[str, Any]:
             {key: value for key, value in changed.items() if any(each[: len(key)] == key for each in wrong)}
         )
         checked, faults = _Check(sources.values).run()
+    twice = [bare_key(fault.key) for fault in sources.faults]  # which of its values is meant can't be told
+    faults = [fault for fault in faults if not any(key and bare_key(fault.key)[: len(key)] == key for key in twice)]
     if sources.faults or faults:
         raise sources.located(ConfigError([*sources.faults, *faults]))
     return checked

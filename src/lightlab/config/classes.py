@@ -127,7 +127,14 @@ FAMILIES = (
 )
 
 
-def check_class(value: Any, key: Key, family: Family) -> dict[str, Any]:
+class ClassSpec(dict[str, Any]):
+    """A class that a config names at a place for classes, looked up and checked: ``class_path`` and ``init_args``.
+
+    Only these are ever imported and made; a mapping that merely looks like one, anywhere else, is a mapping.
+    """
+
+
+def check_class(value: Any, key: Key, family: Family) -> ClassSpec:
     """Read a class that a config names, with its arguments: ``Name``, or ``{class_path: Name, init_args: {…}}``.
 
     Returns:
@@ -144,19 +151,19 @@ def check_class(value: Any, key: Key, family: Family) -> dict[str, Any]:
         received = f"Received: {given['init_args']!r}."
         raise ConfigError.at((*key, "init_args"), f"init_args are 'argument: value' lines. {received}")
     faults: list[Fault] = []
-    name: str | None = given["class_path"]
+    signature: Signature | None = None
     with collect(faults):
-        family.find(given["class_path"], (*key, "class_path"))
-    if faults:  # what else is wrong with it is said as well
-        name = surely_meant(name, family.names())
+        signature = family.find(given["class_path"], (*key, "class_path"))
+    if signature is None:  # what else is wrong with it is said as well
+        meant = surely_meant(given["class_path"], family.names())
+        signature = family.find(meant, key) if meant else None
     arguments = given.get("init_args") or {}
-    if name is not None:
-        signature = family.find(name, key)
-        with collect(faults):
+    with collect(faults):
+        if signature is not None:
             arguments = check_arguments(signature, arguments, (*key, "init_args"), name=signature.name)
-    if faults:
+    if faults or signature is None:
         raise ConfigError(faults)
-    return {"class_path": signature.path, "init_args": arguments}
+    return ClassSpec(class_path=signature.path, init_args=arguments)
 
 
 def check_arguments(signature: Signature, values: Mapping[str, Any], key: Key, *, name: str) -> dict[str, Any]:
@@ -175,12 +182,13 @@ def check_arguments(signature: Signature, values: Mapping[str, Any], key: Key, *
         for each in signature.parameters
         if isinstance(values.get(each.name), list | Mapping) and any(_references(each.type))
     }
-    with collect(faults):
-        check_parameters(signature.with_types(apart) if apart else signature, values, key, name=name)
     checked = dict(values)
+    with collect(faults):
+        checked |= check_parameters(signature.with_types(apart) if apart else signature, values, key, name=name)
     for parameter in signature.parameters:
         place = (*key, parameter.name)
-        if values.get(parameter.name) is not None and not any(fault.key[: len(place)] == place for fault in faults):
+        named = values.get(parameter.name) is not None and any(_references(parameter.type))
+        if named and not any(fault.key[: len(place)] == place for fault in faults):
             with collect(faults):
                 checked[parameter.name] = _check_classes(values[parameter.name], place, parameter.type)
     if faults:

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from lightlab.config.classes import ClassSpec
 from lightlab.config.documents import Dumper
 from lightlab.config.sections import CONFIG, SECTIONS, section_signature
 from lightlab.config.sources import spell_out
@@ -17,12 +18,13 @@ TRAINER_DEFAULTS = {"default_root_dir": "runs", "enable_model_summary": False}
 
 
 def with_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a checked config with the defaults of its sections and classes; without those that are null."""
+    """Return a config, as `check_config` returns it, with the defaults of sections and classes that are not null."""
     filled = _with_defaults(config, CONFIG)
     for section in SECTIONS:
         if section != "data" and isinstance(filled.get(section), Mapping):
             own = TRAINER_DEFAULTS if section == "trainer" else {}
             filled[section] = _with_defaults({**own, **filled[section]}, section_signature(section))
+    filled["trainer"] = {name: _fill(value) for name, value in filled["trainer"].items()}
     return spell_out({name: _fill(value) for name, value in filled.items()})
 
 
@@ -44,10 +46,9 @@ def _fill(value: Any) -> Any:
     """Add to each class the defaults of its arguments."""
     if isinstance(value, list):
         return [_fill(part) for part in value]
-    if not isinstance(value, Mapping):
+    if not isinstance(value, ClassSpec):
         return value
-    filled = {name: _fill(part) for name, part in value.items()}
-    signature = read_signature(value["class_path"]) if isinstance(value.get("class_path"), str) else None
-    if signature is not None and isinstance(filled.get("init_args"), Mapping):
-        filled["init_args"] = _with_defaults(filled["init_args"], signature)
-    return filled
+    arguments = {name: _fill(part) for name, part in value["init_args"].items()}
+    signature = read_signature(value["class_path"])
+    filled = arguments if signature is None else _with_defaults(arguments, signature)
+    return ClassSpec(class_path=value["class_path"], init_args=filled)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from enum import Enum
 from functools import cached_property
 from pathlib import Path
@@ -62,6 +63,8 @@ class Dumper(yaml.SafeDumper):
 
 
 Dumper.add_representer(str, Dumper.represent_text)
+Dumper.add_multi_representer(dict, Dumper.represent_dict)
+Dumper.add_representer(timedelta, lambda dumper, value: dumper.represent_str(f"PT{value.total_seconds():g}S"))
 Dumper.add_representer(tuple, Dumper.represent_list)
 Dumper.add_multi_representer(Enum, lambda dumper, item: dumper.represent_str(item.name))
 Dumper.add_multi_representer(object, lambda dumper, value: dumper.represent_str(str(value)))
@@ -171,7 +174,10 @@ class _Reader:
         faults: list[Fault] = []
         with collect(faults):
             self.check(node, lines)
-        return Document(self.construct(node), lines, tuple(faults))
+        try:
+            return Document(self.construct(node), lines, tuple(faults))
+        except ConfigError as error:
+            raise ConfigError(faults or error.faults) from error
 
     def value(self) -> Any:
         node = self.compose()

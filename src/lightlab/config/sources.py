@@ -55,7 +55,7 @@ class Sources:
             with collect(faults):
                 self._set(name, text)
         if faults:
-            raise ConfigError([*self.faults, *faults])
+            raise ConfigError(sorted([*self.faults, *faults], key=self._rank))
 
     def add_below(self, values: Mapping[str, Any], place: str) -> None:
         """Put a config below all that was given: what it says counts where nothing else does.
@@ -179,9 +179,6 @@ def spell_out(config: dict[str, Any]) -> dict[str, Any]:
     >>> spell_out({"model": {"optimizer": "SGD", "lr_scheduler": {"T_max": 3, "warmup": 1}}})["model"]
     {'optimizer': {'class_path': 'SGD'}, 'lr_scheduler': {'warmup': 1, 'init_args': {'T_max': 3}}}
     """
-    for section in ("trainer", "checkpoint"):
-        if config.get(section, ...) is None:  # nothing is written below it
-            config = {**config, section: {}}
     for key in CLASSES:
         given = _look_up(config, key)
         if given is not None:

@@ -20,12 +20,13 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
 from pydantic_core import core_schema
 
 from lightlab.signatures.signature import REQUIRED, Parameter, Signature, checkable, describe_parameters
 
 #: What annotations are made of: these are light, and taken as they are.
-TAKEN = sys.stdlib_module_names | {"typing_extensions", "pydantic"}
+TAKEN = frozenset({"collections", "datetime", "os", "pathlib", "pydantic", "types", "typing", "typing_extensions"})
 
 
 #: What annotations are written with.
@@ -128,12 +129,18 @@ class Module:
             return Any
         try:
             unquoted = _Unquoted().visit(copy.deepcopy(annotation))
-            if not all(_is_harmless(node) for node in ast.walk(unquoted)):
+            if not all(self.is_harmless(node) for node in ast.walk(unquoted)):
                 return Any
             code = compile(ast.fix_missing_locations(ast.Expression(unquoted)), self.name, "eval")
             return eval(code, {"__builtins__": {}}, _Scope(self))
         except Exception:
             return Any
+
+    def is_harmless(self, node: ast.AST) -> bool:
+        """Return whether a part of an annotation does nothing when it is evaluated, or makes a field of pydantic's."""
+        if isinstance(node, ast.Call):
+            return isinstance(node.func, ast.Name) and self.resolve(node.func.id) is Field
+        return isinstance(node, ANNOTATIONS)
 
     def find_class(self, name: str) -> tuple[Module, ast.ClassDef] | None:
         """Return the class that a name stands for, and the module that defines it."""
@@ -184,13 +191,6 @@ class _Unquoted(ast.NodeTransformer):
 
     def visit_Constant(self, node: ast.Constant) -> ast.AST:
         return self.visit(ast.parse(node.value, mode="eval").body) if isinstance(node.value, str) else node
-
-
-def _is_harmless(node: ast.AST) -> bool:
-    """Return whether a part of an annotation does nothing when it is evaluated, or makes one of pydantic's fields."""
-    if isinstance(node, ast.Call):
-        return isinstance(node.func, ast.Name) and node.func.id == "Field"
-    return isinstance(node, ANNOTATIONS)
 
 
 def _top_level(statements: list[ast.stmt]) -> Iterator[ast.stmt]:

@@ -12,13 +12,13 @@ from lightlab.registry import ACTIVATIONS, AUGMENTATIONS, HEADS, LAYERS, PROBLEM
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_part_says_what_it_is(kind):
-    """Each has a name, a sentence, and a provider that everyone has, since no plugin is there."""
-    parts = KINDS[kind].parts()
+    """Each has a name and a sentence, in the order of the alphabet."""
+    every = KINDS[kind].parts()
+    parts = {name: part for name, part in every.items() if not part.foreign}  # other tests register theirs
     assert parts
     for name, part in parts.items():
         assert (part.kind, part.name) == (kind, name)
         assert part.summary, name
-        assert not part.foreign
     assert list(parts) == sorted(parts, key=str.casefold)
 
 
