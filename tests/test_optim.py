@@ -141,7 +141,7 @@ def test_optimizer_configs(config, name, arguments):
         ("adamw", ["model.optimizer.class_path: No optimizer is called 'adamw'. Did you mean AdamW?"]),
         (
             "Lion2",
-            ["model.optimizer.class_path: No optimizer is called 'Lion2'. There are, in torch.optim: ASGD, Adad"],
+            ["model.optimizer.class_path: No optimizer is called 'Lion2'. There are: ASGD, Adad"],
         ),
         (3, ["model.optimizer: optimizer is a name, or has a class_path and init_args. Received: 3."]),
         ({"class_path": 3}, ["model.optimizer: optimizer is a name, or has a class_path and init_args."]),

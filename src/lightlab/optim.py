@@ -12,7 +12,7 @@ from torch import nn, optim
 from torch.optim import lr_scheduler as schedules
 from torch.optim.lr_scheduler import LinearLR, LRScheduler, ReduceLROnPlateau, SequentialLR
 
-from lightlab.errors import ConfigError, Fault, Key, collect, did_you_mean, sentences
+from lightlab.errors import ConfigError, Fault, Key, collect, did_you_mean, sentences, surely_meant
 from lightlab.layers.parameters import NonNegative, Positive, PositiveInt, Rate
 from lightlab.signatures import Signature, signature_of
 from lightlab.specs import check_parameters
@@ -159,10 +159,7 @@ def parse_optimizer(config: Any, key: Key) -> OptimizerSpec:
     """
     if isinstance(config, Mapping) and config:  # arguments alone are for the default
         config = {"class_path": DEFAULT_OPTIMIZER, **config}
-    name, arguments = _class_and_arguments(config, key)
-    _check_name(name, OPTIMIZERS, "optimizer", "torch.optim", (*key, "class_path"))
-    signature = _ranged(signature_of(OPTIMIZERS[name], {"params"}))
-    return OptimizerSpec(name, check_parameters(signature, arguments, (*key, "init_args"), name=name))
+    return OptimizerSpec(*_parse_class(config, key, OPTIMIZERS, "optimizer"))
 
 
 def parse_scheduler(config: Any, key: Key) -> SchedulerSpec:
@@ -182,7 +179,8 @@ def parse_scheduler(config: Any, key: Key) -> SchedulerSpec:
     arguments: dict[str, Any] = {}
     with collect(faults):
         if config:
-            name, arguments = _scheduler_and_arguments(config, key)
+            beside = signature_of(scheduler_options).names
+            name, arguments = _parse_class(config, key, SCHEDULERS, "learning-rate scheduler", beside)
     if faults:
         raise ConfigError(faults)
     if name is None and not options.get("warmup"):
@@ -191,12 +189,23 @@ def parse_scheduler(config: Any, key: Key) -> SchedulerSpec:
     return SchedulerSpec(name, arguments, interval, options.get("warmup", 0), options.get("monitor"))
 
 
-def _scheduler_and_arguments(config: Any, key: Key) -> tuple[str, dict[str, Any]]:
+def _parse_class(
+    config: Any, key: Key, known: Mapping[str, type], what: str, beside: Iterable[str] = ()
+) -> tuple[str, dict[str, Any]]:
+    """Read a class of torch's, and its arguments; what is wrong with these is said of a misspelt class, too."""
     name, arguments = _class_and_arguments(config, key)
-    _check_name(name, SCHEDULERS, "learning-rate scheduler", "torch.optim.lr_scheduler", (*key, "class_path"))
-    signature = _ranged(signature_of(SCHEDULERS[name], {"optimizer"}, FROM_LENGTH.values()))
-    beside = signature_of(scheduler_options).names
-    return name, check_parameters(signature, arguments, (*key, "init_args"), name=name, beside=beside)
+    faults: list[Fault] = []
+    if name not in known:
+        near = did_you_mean(name, known) or f"There are: {', '.join(sorted(known))}."
+        faults.append(Fault((*key, "class_path"), sentences(f"No {what} is called {name!r}.", near)))
+    meant = name if name in known else surely_meant(name, known)
+    with collect(faults):
+        if meant == name or (meant and arguments):
+            signature = _ranged(signature_of(known[meant], {"params", "optimizer"}, FROM_LENGTH.values()))
+            arguments = check_parameters(signature, arguments, (*key, "init_args"), name=meant, beside=beside)
+    if faults:
+        raise ConfigError(faults)
+    return name, arguments
 
 
 @cache
@@ -227,9 +236,3 @@ def _class_and_arguments(config: Any, key: Key) -> tuple[str, dict[str, Any]]:
 def _short_name(name: str) -> str:
     """Return the name without the path that it has in torch."""
     return name.removeprefix("torch.optim.").removeprefix("lr_scheduler.")
-
-
-def _check_name(name: str, known: Mapping[str, Any], what: str, home: str, key: Key) -> None:
-    if name not in known:
-        there = f"There are, in {home}: {', '.join(sorted(known))}."
-        raise ConfigError.at(key, sentences(f"No {what} is called {name!r}.", did_you_mean(name, known) or there))

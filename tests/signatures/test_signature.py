@@ -74,13 +74,12 @@ def test_a_constructor_that_is_inherited():
 
 
 def test_a_dataclass():
-    """Its fields are the parameters; the summary is the first paragraph without markup."""
+    """Its fields are the parameters."""
     signature = signature_of(Options)
     assert [(each.name, each.type, each.default) for each in signature.parameters] == [
         ("path", str | None, REQUIRED),
         ("often", int, 1),
     ]
-    assert signature.summary == "Options. Of somewhere.Thing, as in code."
 
 
 def test_what_only_the_type_checker_knows():

@@ -1,11 +1,11 @@
-"""The options of the verbs that need no config of their own: read by argparse, faults said as everywhere else."""
+"""The options of the verbs that the Trainer does not carry out: read by argparse, faults said as everywhere else."""
 
 from __future__ import annotations
 
 import argparse
 from typing import Any, NoReturn
 
-from lightlab.errors import LightlabError
+from lightlab.errors import LightlabError, surely_meant
 
 HELP = frozenset({"-h", "--help"})
 
@@ -42,6 +42,10 @@ class OptionParser(argparse.ArgumentParser):
             the options; and the rest as the Trainer's verbs take it, each CONFIG as ``--config CONFIG``.
         """
         options, rest = self.parse_known_args(arguments)
+        own = [name for action in self._actions for name in action.option_strings]
+        for option in rest:
+            if meant := surely_meant(option.split("=")[0], own):
+                self.error(f"there is no {option}; {meant} is meant")
         configs = 0
         while configs < len(rest) and not rest[configs].startswith("-"):
             configs += 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 import typing
 import warnings
 from collections.abc import Callable, Iterable, Mapping
@@ -71,12 +70,6 @@ class Signature:
     def names(self) -> list[str]:
         """The parameters' names."""
         return [parameter.name for parameter in self.parameters]
-
-    @property
-    def summary(self) -> str:
-        """The first paragraph of the docstring in one line, without the markup of code."""
-        first = " ".join(self.docstring.strip().split("\n\n")[0].split())
-        return re.sub(r":\w+:`~?\.?([^`]*)`|``?([^`]*)``?", lambda found: found[1] or found[2] or "", first)
 
     def get(self, name: str) -> Parameter | None:
         """Return the parameter of this name, if there is one."""
