@@ -21,7 +21,7 @@ USAGE = f"""usage: lightlab VERB --config FILE [--config FILE …] [--KEY VALUE 
 Neural networks for classification and regression, from one YAML file.
 
 verbs:
-{chr(10).join(f"  {verb:<10} {text}" for verb, text in VERBS.items())}
+{chr(10).join(f"  {verb:<12} {text}" for verb, text in VERBS.items())}
 
 options:
   --config FILE    a config; what later ones and the command line say beats what earlier ones say

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from lightlab.config.check import check_config
+from lightlab.config.check import better_way, check_config
 from lightlab.config.sources import Sources
+from lightlab.data_spec import TargetSpec
 from lightlab.errors import ConfigError
+from lightlab.metrics import EpochMetrics
+from lightlab.registry import HEADS, PROBLEMS
 
 BASE = """\
 data: {class_path: BundledData, init_args: {name: iris}}
@@ -111,10 +114,22 @@ def test_nothing_heavy_is_imported():
     )
     code = """
 import sys
-from lightlab.config.check import check_config
+from lightlab.config.check import better_way, check_config
 from lightlab.config.sources import Sources
 check_config(Sources(["config.yaml"], []))
 sys.exit(" ".join({"lightning", "torchvision", "torchmetrics", "pandas", "sklearn", "scipy"} & sys.modules.keys()) or 0)
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("name", ["binary", "multiclass", "multilabel", "regression", "bounded_regression"])
+def test_which_way_is_better(name):
+    """What is told of a metric without data is what the head says of it with data."""
+    problem = PROBLEMS.get(name)
+    names = ("y",) if problem.target != "labels" else ("a", "b")
+    classes = {"binary": ("a", "b"), "multiclass": ("a", "b", "c"), "multilabel": ("a", "b")}.get(name, ())
+    target = TargetSpec(names, classes, (1,) * len(classes), (0.0,), (1.0,), 3)
+    modes = EpochMetrics(HEADS.get(name)(4, target=target), names).modes()
+    assert len(modes) > 2
+    assert modes == {metric: better_way(metric, problem) for metric in modes}

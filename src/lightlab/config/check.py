@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from lightlab.build import check_last_layer
@@ -12,13 +13,15 @@ from lightlab.config.sources import Sources, bare_key, spell_class
 from lightlab.data.augment.base import parse_augment
 from lightlab.data.splits import parse_split
 from lightlab.errors import ConfigError, Fault, Key, collect, did_you_mean, surely_meant
-from lightlab.model_spec import ModelSpec, parse_model
+from lightlab.model_spec import parse_model
 from lightlab.problems import Problem
 from lightlab.registry import PROBLEMS
 from lightlab.signatures import Signature
-from lightlab.specs import check_parameters
-from lightlab.training.options import say_not_logged
+from lightlab.specs import check_parameters, parse_layers
+from lightlab.training.options import Mode, say_not_logged, say_wrong_way
 
+#: The metrics of which less is better.
+ERRORS = frozenset({"loss", "mse", "rmse", "mae"})
 #: What is said to need what it lacks.
 NAME = "A config"
 
@@ -65,7 +68,7 @@ class _Check:
             wrapped = any(verb in self.values for verb in TRAINER_VERBS)
             config = CONFIG.without([] if not wrapped else [name for name in CONFIG.names if name not in self.values])
             check_parameters(_without_misspelt(config, self.values), _known(self.values, CONFIG.names), (), name=NAME)
-        model = self.check_model()
+        self.check_model()
         self.check_data()
         for section in ("trainer", "early_stopping", "checkpoint"):
             signature = section_signature(section)
@@ -73,7 +76,7 @@ class _Check:
                 given = _known(self.section(section), signature.names)
                 if self.section(section):
                     self.checked[section] = check_arguments(signature, given, (section,), name=section)
-        self.faults += self.contradictions(model)
+        self.faults += self.contradictions()
         return self.checked, self.faults
 
     def section(self, name: str) -> Mapping[str, Any]:
@@ -81,18 +84,17 @@ class _Check:
         value = self.values.get(name)
         return value if isinstance(value, Mapping) else {}
 
-    def check_model(self) -> ModelSpec | None:
+    def check_model(self) -> None:
         """Look at the layers, the head and what trains them."""
         if not isinstance(self.values.get("model"), Mapping):
-            return None
+            return
         model = self.section("model")
         given = _known(model, section_signature("model").names)
         misspelt = "init_args" in model or any(did_you_mean(key, ["layers"]) for key in model)
         if "layers" not in given and not misspelt:
             self.faults.append(Fault(("model",), "model needs 'layers'."))
         with collect(self.faults):
-            return parse_model(**{"layers": [], **given})
-        return None
+            parse_model(**{"layers": [], **given})
 
     def check_data(self) -> None:
         """Look at the data source and its options."""
@@ -128,22 +130,23 @@ class _Check:
 
     # Parts that are right each, and don't go together
 
-    def contradictions(self, model: ModelSpec | None) -> Iterator[Fault]:
+    def contradictions(self) -> Iterator[Fault]:
         """Return what can be told without the data."""
         name = self.section("model").get("problem")
         problem = PROBLEMS.get(name) if isinstance(name, str) and name in PROBLEMS else None
-        if model:
+        with suppress(ConfigError):  # what is wrong with a layer itself has been said
+            layers = parse_layers(self.section("model").get("layers"), ("model", "layers"))
             outputs = 1 if problem and problem.output.startswith("1 ") else None
-            faults: list[Fault] = []
-            with collect(faults):
-                check_last_layer(model.layers, outputs, problem)
-            yield from faults
+            try:
+                check_last_layer(layers, outputs, problem)
+            except ConfigError as error:
+                yield from error.faults
         for index, name, _ in self.callbacks():
             if name.rsplit(".", 1)[-1] == "EarlyStopping" and self.values.get("early_stopping") is not None:
                 rule = "There is one early stopping: the section early_stopping, or a callback."
                 yield Fault(("trainer", "callbacks", index), f"{rule} Received: both.")
-        for key, monitor in self.monitors():
-            yield from _check_monitor(key, monitor, problem, self.is_validated())
+        for key, monitor, mode in self.monitors():
+            yield from _check_monitor(key, monitor, mode, problem, self.is_validated())
 
     def is_validated(self) -> bool:
         """Return whether there can be a validation split."""
@@ -154,18 +157,21 @@ class _Check:
         has_share = not isinstance(shares, list) or len(shares) != 3 or shares[1] != 0 or bool(options.get("val_path"))
         return has_share and self.section("trainer").get("limit_val_batches") != 0
 
-    def monitors(self) -> Iterator[tuple[Key, Any]]:
-        """Return every metric that something watches, and where that is written."""
+    def monitors(self) -> Iterator[tuple[Key, Any, Any]]:
+        """Return where each metric that something watches is or could be written, the metric, and the mode."""
+        stopping, checkpoint = self.section("early_stopping"), self.section("checkpoint")
         if isinstance(self.values.get("early_stopping"), Mapping):
-            yield ("early_stopping", "monitor"), self.section("early_stopping").get("monitor", "val/loss")
-        if "monitor" in self.section("checkpoint"):
-            yield ("checkpoint", "monitor"), self.section("checkpoint")["monitor"]
+            yield ("early_stopping",), stopping.get("monitor", "val/loss"), stopping.get("mode")
+        if "monitor" in checkpoint or "mode" in checkpoint:
+            default = "val/loss" if self.is_validated() else "train/loss"
+            yield ("checkpoint",), checkpoint.get("monitor", default), checkpoint.get("mode")
         scheduler = self.section("model").get("lr_scheduler")
-        if isinstance(scheduler, Mapping) and "monitor" in scheduler:
-            yield ("model", "lr_scheduler", "monitor"), scheduler["monitor"]
+        if isinstance(scheduler, Mapping):
+            on_plateau = str(scheduler.get("class_path")).endswith("ReduceLROnPlateau")
+            yield ("model", "lr_scheduler"), scheduler.get("monitor", "val/loss" if on_plateau else None), None
         for index, _, arguments in self.callbacks():
-            if "monitor" in arguments:
-                yield ("trainer", "callbacks", index, "init_args", "monitor"), arguments["monitor"]
+            key: Key = ("trainer", "callbacks", index, "init_args")
+            yield key, arguments.get("monitor"), arguments.get("mode", "min")
 
     def callbacks(self) -> Iterator[tuple[int, str, Mapping[str, Any]]]:
         """Return place, class and arguments of each of the Trainer's callbacks that has a class."""
@@ -188,8 +194,20 @@ def _known(values: Mapping[Any, Any], names: list[str] | tuple[str, ...]) -> dic
     return {name: value for name, value in values.items() if name in names}
 
 
-def _check_monitor(key: Key, monitor: Any, problem: Problem | None, validated: bool) -> Iterator[Fault]:
-    """Return a fault where something watches a metric that won't be logged, as far as that can be told without data."""
+def better_way(metric: str, problem: Problem | None) -> Mode | None:
+    """Return whether less or more of a metric is better; ``None`` where only a plugin's head says it."""
+    name = metric.partition("/")[0]
+    if name in ERRORS:
+        return "min"
+    own = problem is not None and PROBLEMS.entry(problem.name).provider.startswith("lightlab.")
+    return "max" if own else None
+
+
+def _check_monitor(key: Key, monitor: Any, mode: Any, problem: Problem | None, validated: bool) -> Iterator[Fault]:
+    """Return a fault where something watches a metric that won't be logged, or the wrong way round.
+
+    As far as that can be told without data: of a plugin's metrics its head says which way is better.
+    """
     if not isinstance(monitor, str):
         return
     split, _, metric = monitor.partition("/")
@@ -198,6 +216,9 @@ def _check_monitor(key: Key, monitor: Any, problem: Problem | None, validated: b
     patterns = [name.partition("<")[0] for name in metrics or () if "<" in name]
     fits = metrics is None or metric in metrics or any(metric.startswith(pattern) for pattern in patterns)
     if split in splits and metric and fits:
+        better = better_way(metric, problem)
+        if better and mode in ("min", "max") and mode != better:
+            yield Fault((*key, "mode"), say_wrong_way(monitor, better, mode))
         return
     logged = [f"{each}/{name}" for each in splits for name in metrics or ["loss", "…"]]
-    yield Fault(key, say_not_logged(monitor, logged))
+    yield Fault((*key, "monitor"), say_not_logged(monitor, logged))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -116,10 +116,14 @@ def resolve_monitor(monitor: str, mode: Mode | None, logged: Mapping[str, Mode],
         raise ConfigError.at((*key, "monitor"), say_not_logged(monitor, logged))
     better = logged[monitor]
     if mode not in (None, better):
-        way = "less" if better == "min" else "more"
-        rule = f"{monitor} is better when it is {way}: the mode follows from it."
-        raise ConfigError.at((*key, "mode"), f"{rule} Received: {mode}.")
+        raise ConfigError.at((*key, "mode"), say_wrong_way(monitor, better, mode))
     return monitor, better
+
+
+def say_wrong_way(monitor: str, better: Mode, mode: Any) -> str:
+    """Return what is to be said of a mode that contradicts the metric."""
+    way = "less" if better == "min" else "more"
+    return f"{monitor} is better when it is {way}: the mode follows from it. Received: {mode}."
 
 
 def say_not_logged(monitor: str, logged: Iterable[str]) -> str:
