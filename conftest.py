@@ -10,7 +10,8 @@ import lightlab.data
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A module that pytest imports for its doctests before its package does would be there twice, and each of its classes.
-lightlab.data.sources()
+for _name in lightlab.data.__all__:
+    getattr(lightlab.data, _name)
 
 
 @pytest.fixture(autouse=True)

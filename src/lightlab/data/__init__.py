@@ -14,8 +14,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from lightlab.registry import load_plugins
-
 if TYPE_CHECKING:
     from lightlab.data.arrays.array import ArrayData
     from lightlab.data.base import Data
@@ -43,7 +41,6 @@ __all__ = [
     "TableData",
     "TextData",
     "TorchvisionData",
-    "sources",
 ]
 
 _HOMES = {
@@ -60,33 +57,6 @@ _HOMES = {
     "lightlab.data.tables.table": ("TableData",),
     "lightlab.data.texts.text": ("TextData",),
 }
-
-
-def sources() -> dict[str, type[Data]]:
-    """Return every source by its name: lightlab's own, which are imported for it, then those of plugins.
-
-    What only serves lightlab's own sources as a base (`lightlab.data.files.FileData`, say) is left out. Of two with
-    one name it is lightlab's own, or else the one that was imported first.
-
-    Example:
-        >>> sources()["TableData"].__module__
-        'lightlab.data.tables.table'
-    """
-    from lightlab.data.base import Data
-
-    load_plugins()
-    public = [getattr(import_module(home), name) for home, names in _HOMES.items() for name in names]
-    found = [item for item in public if issubclass(item, Data) and item is not Data]
-    found += [item for item in _subclasses(Data) if not item.__module__.startswith("lightlab.")]
-    named: dict[str, type[Data]] = {}
-    for item in found:
-        named.setdefault(item.__name__, item)
-    return named
-
-
-def _subclasses(base: type[Data]) -> list[type[Data]]:
-    """Return all classes derived from a class, by way of others too."""
-    return [item for child in base.__subclasses__() for item in (child, *_subclasses(child))]
 
 
 def __getattr__(name: str) -> Any:

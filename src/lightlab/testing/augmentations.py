@@ -221,7 +221,7 @@ def refuses_what_can_not_be(case: AugmentationCase) -> None:
         case.build(KINDS[case.fits[0]], value)
     except ConfigError as error:
         (fault,) = error.faults
-        here = fault.key == ("data", "augment", 0, case.name, parameter)
+        here = fault.key[:5] == ("data", "augment", 0, case.name, parameter)
         case.require(here, f"The error is at the key of {parameter}.", fault.key)
         says = f"{case.name}'s {parameter} must be " in fault.message and f"Received: {received!r}." in fault.message
         rule = f'It is refused with "{case.name}\'s {parameter} must be …. Received: {received!r}."'

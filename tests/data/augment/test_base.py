@@ -26,7 +26,7 @@ def test_every_fault_is_found_at_once():
             "data.augment[3].mixup.alpha",
             "data.augment[3].mixup.probabilty",
         ]
-        assert "No augmentation is called 'random_flop'. Did you mean random_flip or " in faults[0]
+        assert "No augmentation is called 'random_flop'. Did you mean random_flip?" in faults[0]
         assert "padded_crop's padding must be greater than 0. Received: -1." in faults[1]
         assert "One augmentation is 'name', 'name: value' or 'name: {parameter: value}'. Received: 7." in faults[2]
         assert "mixup has no parameter 'probabilty'. Did you mean probability?" in faults[4]

@@ -208,19 +208,19 @@ def test_several_numbers_as_targets():
 
 def test_a_function_in_a_config(capsys):
     """A config names functions and their arguments; the model predicts raw samples, in order."""
-    Path("mine.py").write_text(MODULE)
+    Path("sample_maker.py").write_text(MODULE)
     Path("c.yaml").write_text(
         "seed_everything: 0\n"
         "data:\n  class_path: IterableData\n  init_args:\n"
-        '    {train: "mine:make", val: "mine:make", test: "mine:make", arguments: {rows: 40}}\n'
+        '    {train: "sample_maker:make", val: "sample_maker:make", test: "sample_maker:make", arguments: {rows: 40}}\n'
         "model:\n  problem: binary\n  layers: [{dense: 4}]\n"
         "trainer: {max_epochs: 2, accelerator: cpu}\n"
     )
-    assert main(["fit", "--config", "c.yaml", "--plugin", "mine"]) == 0
+    assert main(["fit", "--config", "c.yaml", "--plugin", "sample_maker"]) == 0
     assert "any number of train" in capsys.readouterr().out
-    Path("p.yaml").write_text('data: {class_path: IterableData, init_args: {predict: "mine:raw"}}\n')
+    Path("p.yaml").write_text('data: {class_path: IterableData, init_args: {predict: "sample_maker:raw"}}\n')
     checkpoint = next(Path("runs").glob("*/version_0/checkpoints/best.ckpt"))
-    arguments = ["--config", "p.yaml", "--ckpt_path", str(checkpoint), "--output", "p.csv", "--plugin", "mine"]
+    arguments = ["--config", "p.yaml", "--ckpt_path", str(checkpoint), "--output", "p.csv", "--plugin", "sample_maker"]
     assert main(["predict", *arguments]) == 0
     assert [line.split(",")[0] for line in Path("p.csv").read_text().splitlines()] == ["id", *map(str, range(7))]
 
@@ -305,15 +305,15 @@ def test_options_that_can_t_be(options, error, message):
 @pytest.mark.xdist_group("distributed")
 def test_two_processes_evaluate_as_one(capsys):
     """Two processes train, and evaluate each sample once, though the last batch has fewer samples than processes."""
-    Path("mine.py").write_text(MODULE)
+    Path("sample_maker.py").write_text(MODULE)
     Path("c.yaml").write_text(
         "seed_everything: 0\n"
         "data:\n  class_path: IterableData\n  init_args:\n"
-        '    {train: "mine:make", val: "mine:make", test: "mine:make", arguments: {rows: 17}, batch_size: 8}\n'
+        '    {train: "sample_maker:make", val: "sample_maker:make", test: "sample_maker:make", arguments: {rows: 17}, batch_size: 8}\n'
         "model:\n  problem: binary\n  layers: [{dense: 4}]\n"
         "trainer: {max_epochs: 2, accelerator: cpu}\n"
     )
-    plugin = ["--plugin", "mine"]
+    plugin = ["--plugin", "sample_maker"]
     two = [*plugin, "--config", str(OVERLAY), "--trainer.devices", "2", "--trainer.accelerator", "cpu"]
 
     def on_two(*arguments):
