@@ -12,7 +12,7 @@ from torch import Tensor
 from lightlab.batch import Batch
 from lightlab.data.augment import Augment, Mix
 from lightlab.data_spec import InputSpec
-from lightlab.errors import ConfigError
+from lightlab.errors import ConfigError, format_key
 from lightlab.registry import AUGMENTATIONS
 from lightlab.testing.checks import Case, Check
 from lightlab.testing.documentation import documentation_checks
@@ -223,8 +223,12 @@ def refuses_what_can_not_be(case: AugmentationCase) -> None:
         (fault,) = error.faults
         here = fault.key[:5] == ("data", "augment", 0, case.name, parameter)
         case.require(here, f"The error is at the key of {parameter}.", fault.key)
-        says = f"{case.name}'s {parameter} must be " in fault.message and f"Received: {received!r}." in fault.message
-        rule = f'It is refused with "{case.name}\'s {parameter} must be …. Received: {received!r}."'
+        entry = (parameter, *fault.key[5:])  # of a list, the entry that is wrong
+        for place in fault.key[5:]:
+            received = received[place]
+        start, end = f"{case.name}'s {format_key(entry)} must be ", f"Received: {received!r}."
+        says = start in fault.message and end in fault.message
+        rule = f'It is refused with "{start}…. {end}"'
         case.require(says, rule, fault.message)
     else:
         case.require(False, f"The type of {parameter} says what it can be.", f"no error for {received!r}")

@@ -309,7 +309,8 @@ def test_two_processes_evaluate_as_one(capsys):
     Path("c.yaml").write_text(
         "seed_everything: 0\n"
         "data:\n  class_path: IterableData\n  init_args:\n"
-        '    {train: "sample_maker:make", val: "sample_maker:make", test: "sample_maker:make", arguments: {rows: 17}, batch_size: 8}\n'
+        '    {train: "sample_maker:make", val: "sample_maker:make", test: "sample_maker:make", batch_size: 8,\n'
+        "    arguments: {rows: 17}}\n"
         "model:\n  problem: binary\n  layers: [{dense: 4}]\n"
         "trainer: {max_epochs: 2, accelerator: cpu}\n"
     )

@@ -319,7 +319,9 @@ def test_a_file_that_breaks_off(table, workers):
 
 def test_a_column_has_one_role(table):
     """A target that is an input, too, is refused."""
-    with pytest.raises(ConfigError, match=r"data\.ignore: A column has one role\. Received 'kind' under target and ignore"):
+    with pytest.raises(
+        ConfigError, match=r"data\.ignore: A column has one role\. Received 'kind' under target and ignore"
+    ):
         stream(ignore=["kind"])
 
 
