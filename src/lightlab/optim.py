@@ -201,17 +201,23 @@ def _parse_class(
     meant = name if name in known else surely_meant(name, known)
     with collect(faults):
         if meant == name or (meant and arguments):
-            signature = _ranged(signature_of(known[meant], {"params", "optimizer"}, FROM_LENGTH.values()))
-            arguments = check_parameters(signature, arguments, (*key, "init_args"), name=meant, beside=beside)
+            arguments = check_parameters(
+                class_signature(known[meant]), arguments, (*key, "init_args"), name=meant, beside=beside
+            )
     if faults:
         raise ConfigError(faults)
     return name, arguments
 
 
-@cache
+def class_signature(item: type) -> Signature:
+    """Return what a config gives an optimizer or schedule of torch's, numbers with their ranges."""
+    # What they are called with, and the lengths that follow from the training, need not be given.
+    return _ranged(signature_of(item, {"params", "optimizer"}, FROM_LENGTH.values()))
+
+
+@cache  # so that one validator is made of each
 def _ranged(signature: Signature) -> Signature:
-    """Return a signature of torch's in which numbers have their ranges."""
-    return signature.with_types({name: kind for name, kind in RANGES.items() if signature.get(name)})
+    return signature.with_types(RANGES)
 
 
 def scheduler_options(

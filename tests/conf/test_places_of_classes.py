@@ -1,15 +1,18 @@
 """Only at places for classes is something made of what a config names: tried at every argument of every class."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from lightlab.commands.call import Call
+from lightlab.commands.reader import ConfigReader
 from lightlab.commands.trainer import _make
 from lightlab.config.check import check_config
 from lightlab.config.classes import DATA, FAMILIES, ClassSpec
 from lightlab.config.defaults import config_text, with_defaults
 from lightlab.config.sources import Sources
-from lightlab.errors import ConfigError
+from lightlab.errors import ConfigError, LightlabError
 
 #: Makes a folder, if anything is made of it.
 ATTACK = "{class_path: os.mkdir, init_args: {path: sang}}"
@@ -42,6 +45,9 @@ def test_no_argument_of_a_class_makes_anything(family, name):
             config = check([f"--{place}={{class_path: {name}, init_args: {{{argument}: {attack}}}}}"])
             if config is not None:
                 config_text(config)
+                if family is DATA:
+                    with suppress(LightlabError):
+                        ConfigReader(Call("fit", [], Sources([], []), config, None, None))
                 section = with_defaults(config).get("trainer", {})
                 for value in section.values():
                     for part in value if isinstance(value, list) else [value]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lightlab import registry
-from lightlab.config.classes import DATA, FAMILIES, check_class
+from lightlab.config.classes import DATA, FAMILIES, check_class, default_mode
 from lightlab.errors import ConfigError
 from lightlab.registry import import_plugin
 
@@ -144,3 +144,9 @@ def test_all_faults_of_a_class():
             {"class_path": "BundledData", "init_args": {"name": "iriss", "seed": -1, "sed": 1}}, ("data",), DATA
         )
     assert [fault.key[-1] for fault in caught.value.faults] == ["name", "seed", "sed"]
+
+
+@pytest.mark.parametrize(("name", "mode"), [("EarlyStopping", "min"), ("ModelCheckpoint", "min"), ("Timer", None)])
+def test_default_mode(name, mode):
+    """The mode that counts where a config gives none; of classes without one nothing is assumed."""
+    assert default_mode(f"lightning.pytorch.callbacks.{name}") == mode

@@ -11,6 +11,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from lightlab.commands.call import Call
 from lightlab.commands.quiet import silence
+from lightlab.config.classes import default_mode
 from lightlab.config.defaults import with_defaults
 from lightlab.data import Data
 from lightlab.errors import ConfigError, Fault, Key, LightlabError, collect
@@ -120,6 +121,12 @@ class ConfigReader(LightningCLI):
         splits = ["train", "val"] if self.is_validated else ["train"]
         return {f"{split}/{name}": mode for split in splits for name, mode in modes.items()}
 
+    @property
+    def kept(self) -> str:
+        """The metric that says which weights are best, unless the config does."""
+        watched = self.model.problem_row.monitor
+        return watched if self.is_validated else watched.replace("val/", "train/")
+
     def check_trainer(self) -> None:
         """See to it that what is watched will be logged, and that an epoch is long enough to be validated.
 
@@ -128,13 +135,12 @@ class ConfigReader(LightningCLI):
         """
         faults: list[Fault] = []
         config, default = self.call.config, self.model.problem_row.monitor
-        kept = default if self.is_validated else default.replace("val/", "train/")
         watching: list[tuple[Key, str | None, Mode | None]] = []
         if config.get("early_stopping") is not None:
             options = EarlyStoppingOptions(**config["early_stopping"])
             watching.append((("early_stopping",), options.monitor or default, options.mode))
         checkpoint = CheckpointOptions(**config.get("checkpoint", {}))
-        watching.append((("checkpoint",), checkpoint.monitor or kept, checkpoint.mode))
+        watching.append((("checkpoint",), checkpoint.monitor or self.kept, checkpoint.mode))
         scheduler = self.model.scheduler_spec
         if scheduler and scheduler.name == "ReduceLROnPlateau":
             watching.append((("model", "lr_scheduler"), scheduler.monitor or default, None))
@@ -142,7 +148,8 @@ class ConfigReader(LightningCLI):
         for index, callback in enumerate(callbacks if isinstance(callbacks, list) else [callbacks]):
             key: Key = ("trainer", "callbacks", index, "init_args")
             arguments = callback["init_args"]
-            watching.append((key, arguments.get("monitor"), arguments.get("mode", "min")))
+            mode = arguments.get("mode", default_mode(callback["class_path"]))
+            watching.append((key, arguments.get("monitor"), mode))
         for key, monitor, mode in watching:
             if monitor is not None:
                 with collect(faults):

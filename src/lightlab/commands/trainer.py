@@ -105,16 +105,15 @@ class LightlabCLI(ConfigReader):
         self.check_trainer()
         early_stopping = self.call.config.get("early_stopping")
         checkpoint = CheckpointOptions(**self.call.config.get("checkpoint", {}))
-        watched = self.model.problem_row.monitor
         callbacks: list[Any] = []
         if early_stopping is not None:
+            watched = self.model.problem_row.monitor
             callbacks.append(EarlyStoppingOptions(**early_stopping).build(self.logged, watched))
-        kept = watched if self.is_validated else watched.replace("val/", "train/")
         if options.get("enable_checkpointing") is not False and not options.get("fast_dev_run"):
-            self.best, last = checkpoint.build(self.logged, kept)
+            self.best, last = checkpoint.build(self.logged, self.kept)
             callbacks += [self.best, last]
         if options.get("enable_progress_bar") is not False:
-            callbacks.append(Progress(kept))
+            callbacks.append(Progress(self.kept))
         tensorboard = options.get("logger") in (None, True)
         if tensorboard and not options.get("fast_dev_run"):
             callbacks.append(LearningRateMonitor(logging_interval="epoch"))

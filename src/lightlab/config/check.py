@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from lightlab.build import check_last_layer
-from lightlab.config.classes import DATA, check_arguments, check_class
+from lightlab.config.classes import DATA, check_arguments, check_class, default_mode
 from lightlab.config.sections import CONFIG, TRAINER_VERBS, find_place, find_unknown_keys, section_signature
 from lightlab.config.sources import Sources, bare_key, spell_class
 from lightlab.data.augment.base import parse_augment
@@ -22,8 +22,6 @@ from lightlab.training.options import Mode, say_not_logged, say_wrong_way
 
 #: The metrics of which less is better.
 ERRORS = frozenset({"loss", "mse", "rmse", "mae"})
-#: What is said to need what it lacks.
-NAME = "A config"
 
 
 def check_config(sources: Sources) -> dict[str, Any]:
@@ -67,7 +65,8 @@ class _Check:
         with collect(self.faults):
             wrapped = any(verb in self.values for verb in TRAINER_VERBS)
             config = CONFIG.without([] if not wrapped else [name for name in CONFIG.names if name not in self.values])
-            check_parameters(_without_misspelt(config, self.values), _known(self.values, CONFIG.names), (), name=NAME)
+            given = _known(self.values, CONFIG.names)
+            check_parameters(_without_misspelt(config, self.values), given, (), name="A config")
         self.check_model()
         self.check_data()
         for section in ("trainer", "early_stopping", "checkpoint"):
@@ -169,9 +168,9 @@ class _Check:
         if isinstance(scheduler, Mapping):
             on_plateau = str(scheduler.get("class_path")).endswith("ReduceLROnPlateau")
             yield ("model", "lr_scheduler"), scheduler.get("monitor", "val/loss" if on_plateau else None), None
-        for index, _, arguments in self.callbacks():
+        for index, path, arguments in self.callbacks():
             key: Key = ("trainer", "callbacks", index, "init_args")
-            yield key, arguments.get("monitor"), arguments.get("mode", "min")
+            yield key, arguments.get("monitor"), arguments.get("mode", default_mode(path))
 
     def callbacks(self) -> Iterator[tuple[int, str, Mapping[str, Any]]]:
         """Return place, class and arguments of each of the Trainer's callbacks that has a class."""

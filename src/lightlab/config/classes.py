@@ -127,6 +127,13 @@ FAMILIES = (
 )
 
 
+def default_mode(path: str) -> Any:
+    """Return the ``mode`` that a class has by default; ``None`` where it has no such argument."""
+    signature = read_signature(path)
+    mode = signature.get("mode") if signature else None
+    return mode.default if mode else None
+
+
 class ClassSpec(dict[str, Any]):
     """A class that a config names at a place for classes, looked up and checked: ``class_path`` and ``init_args``.
 

@@ -26,10 +26,9 @@ from lightlab.layers.parameters import Nested
 from lightlab.model_spec import GIVEN_TO_HEADS
 from lightlab.optim import (
     DEFAULT_OPTIMIZER,
-    FROM_LENGTH,
     OPTIMIZERS,
-    RANGES,
     SCHEDULERS,
+    class_signature,
     scheduler_options,
 )
 from lightlab.registry import ACTIVATIONS, AUGMENTATIONS, HEADS, LAYERS, PROBLEMS, Registry
@@ -285,10 +284,7 @@ class _Parts:
         """Return the schema of an optimizer; arguments alone are for the default."""
 
         def make() -> Schema:
-            found = [
-                _Class(signature_of(item, {"params"}).with_types(RANGES), (name, f"torch.optim.{name}"))
-                for name, item in OPTIMIZERS.items()
-            ]
+            found = [_Class(class_signature(item), (name, f"torch.optim.{name}")) for name, item in OPTIMIZERS.items()]
             mapping = self.class_path("optimizer", found, {})
             mapping["allOf"].append(_without_class_path(_reference(f"optimizer.{DEFAULT_OPTIMIZER}")))
             return _either([_one_of(_alone(found)), {**mapping, "minProperties": 1}])
@@ -301,7 +297,7 @@ class _Parts:
         def make() -> Schema:
             found = [
                 _Class(
-                    signature_of(item, {"optimizer"}, FROM_LENGTH.values()).with_types(RANGES),
+                    class_signature(item),
                     (name, *(f"{home}.{name}" for home in ("lr_scheduler", "torch.optim.lr_scheduler"))),
                 )
                 for name, item in SCHEDULERS.items()

@@ -169,7 +169,9 @@ def section_signature(section: str) -> Signature:
     """Return what a section other than ``data`` takes; that of the whole config for the empty name."""
     if section in OPTIONS:
         return signature_of(OPTIONS[section])
-    return {"": CONFIG, "model": model_signature(), "trainer": trainer_signature()}[section]
+    if section == "":
+        return CONFIG
+    return model_signature() if section == "model" else trainer_signature()
 
 
 def find_unknown_keys(values: Mapping[Any, Any]) -> Iterator[Fault]:

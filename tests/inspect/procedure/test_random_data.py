@@ -92,6 +92,14 @@ def test_training_that_overflows(run_step):
     assert None in found.figures["losses"]
 
 
+def test_training_that_diverges(run_step):
+    """A learning rate of 10⁶ leaves the loss a number, and a thousand times what it was."""
+    found = run_step(check_training, optimizer={"class_path": "SGD", "init_args": {"lr": 1e6}})
+    assert found.verdict == "failed"
+    assert "the loss grows beyond measure" in found.text
+    assert None not in found.figures["losses"]
+
+
 def test_training_that_is_clipped(make_subject):
     """What the Trainer clips is clipped here, too."""
     optimizer = {"class_path": "SGD", "init_args": {"lr": 1e30}}

@@ -124,23 +124,17 @@ def _facts(problem: Problem) -> dict[str, str]:
 
 
 def _optimizers(kind: str) -> Iterator[Part]:
-    from lightlab.optim import OPTIMIZERS, RANGES
+    from lightlab.optim import OPTIMIZERS, class_signature
 
     for name, item in OPTIMIZERS.items():
-        read = partial(_with_types, item, RANGES, ("params",), ())
-        yield Part(kind, name, item.__module__, read, inspect.getdoc(item) or "")
+        yield Part(kind, name, item.__module__, partial(class_signature, item), inspect.getdoc(item) or "")
 
 
 def _schedulers(kind: str) -> Iterator[Part]:
-    from lightlab.optim import FROM_LENGTH, RANGES, SCHEDULERS
+    from lightlab.optim import SCHEDULERS, class_signature
 
     for name, item in SCHEDULERS.items():
-        read = partial(_with_types, item, RANGES, ("optimizer",), tuple(FROM_LENGTH.values()))
-        yield Part(kind, name, item.__module__, read, inspect.getdoc(item) or "")
-
-
-def _with_types(item: type, types: Mapping[str, Any], hidden: tuple[str, ...], optional: tuple[str, ...]) -> Signature:
-    return signature_of(item, hidden, optional).with_types(types)
+        yield Part(kind, name, item.__module__, partial(class_signature, item), inspect.getdoc(item) or "")
 
 
 def _classes(family_name: str, kind: str) -> Iterator[Part]:

@@ -57,7 +57,7 @@ def _all_occur(subject: Subject, targets: torch.Tensor) -> bool:
 
 
 def check_training(subject: Subject) -> Result:
-    """Train a few steps on random data, with the config's own optimizer: the loss stays finite, and weights move."""
+    """Train a few steps on random data with the config's own optimizer: the loss stays small, and weights move."""
     model = subject.fresh().train()
     optimizer = model.optimizer_spec.build(model.parameters())
     before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
@@ -78,10 +78,8 @@ def check_training(subject: Subject) -> Result:
         return Result("failed", f"{text}: no weight can be trained", figures)
     moved = sum(not torch.equal(parameter, before[name]) for name, parameter in trainable.items())
     figures |= {"moved": moved, "trainable": len(trainable)}
-    learns = any(weight.grad is not None and bool(weight.grad.any()) for weight in trainable.values())
-    if not moved or not learns:
-        what = "none of {} weight tensors moved" if not moved else "the loss moves none of {} weight tensors"
-        return Result("failed", f"{text}: {what.format(len(trainable))}", figures)
+    if not moved:
+        return Result("failed", f"{text}: none of {len(trainable)} weight tensors moved", figures)
     unused = dict.fromkeys(name_module(model, name) for name, weight in trainable.items() if weight.grad is None)
     if unused:
         return Result("warning", f"{text}; no part of the outputs: {', '.join(unused)}", figures)

@@ -47,7 +47,7 @@ class Procedure:
     """What came out.
 
     Attributes:
-        results: of the steps that were run, in order, the last of which may have failed.
+        results: of the steps that were run, in order.
         hints: advice; it fails nothing.
         left: the names of the steps that were not run, since one before them failed.
     """
