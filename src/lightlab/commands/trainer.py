@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningCLI
-from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 
@@ -21,13 +22,15 @@ from lightlab.commands.reader import ConfigReader
 from lightlab.config.classes import ClassSpec
 from lightlab.config.defaults import config_text, with_defaults
 from lightlab.errors import ConfigError, DataError, Key, RunError
+from lightlab.inspect.inspection import Inspection
 from lightlab.inspect.outcome import Outcome, align, metric_lines
-from lightlab.training.options import CheckpointOptions, EarlyStoppingOptions
+from lightlab.inspect.tensorboard.logger import RunLogger
+from lightlab.training.options import CheckpointOptions, EarlyStoppingOptions, TensorBoardOptions
 from lightlab.training.predictions import WRITERS, PredictionWriter
 from lightlab.training.progress import Progress
 from lightlab.training.resume import Resume, check_resumable
 from lightlab.training.run_folder import RunFolder
-from lightlab.training.run_paths import BEST, find_run_checkpoint
+from lightlab.training.run_paths import BEST, METRICS, find_run_checkpoint
 
 
 def run(call: Call) -> None:
@@ -55,6 +58,7 @@ class LightlabCLI(ConfigReader):
         self.root = Path(options["default_root_dir"])
         self.run_folder: RunFolder | None = None
         self.best: ModelCheckpoint | None = None
+        self.inspection: Inspection | None = None
         callbacks = options.get("callbacks") or []
         callbacks = callbacks if isinstance(callbacks, list) else [callbacks]
         self.checkpoint_path = self._find_checkpoint()
@@ -114,15 +118,27 @@ class LightlabCLI(ConfigReader):
             callbacks += [self.best, last]
         if options.get("enable_progress_bar") is not False:
             callbacks.append(Progress(self.kept))
-        tensorboard = options.get("logger") in (None, True)
-        if tensorboard and not options.get("fast_dev_run"):
-            callbacks.append(LearningRateMonitor(logging_interval="epoch"))
-        self.run_folder = RunFolder(self.root, self.call.name, self._config_text(), tensorboard)
+        self.run_folder = RunFolder(self.root, self.call.name, self._config_text(), self._make_logger(options))
+        if not options.get("fast_dev_run"):
+            config, board = with_defaults(self.call.config), self._tensorboard(options)
+            self.inspection = Inspection(self.model, self.datamodule, self.run_folder, config, board)
+            callbacks.append(self.inspection.history)
         if self.checkpoint_path:
             stored = self.call.stored or read_checkpoint(self.checkpoint_path)
             check_resumable(stored, self.model, options.get("max_epochs"))
             callbacks.insert(0, Resume(self.model.optimizer_spec.arguments))
         return [self.run_folder, *callbacks]
+
+    def _tensorboard(self, options: Mapping[str, Any]) -> TensorBoardOptions | None:
+        """Return what TensorBoard shows; ``None`` where it is switched off, or the config has another logger."""
+        given = self.call.config.get("tensorboard", {})
+        if given is None or options.get("logger") not in (None, True) or options.get("fast_dev_run"):
+            return None
+        return TensorBoardOptions(**given)
+
+    def _make_logger(self, options: Mapping[str, Any]) -> Callable[[Path, str, str], RunLogger] | None:
+        shown = self._tensorboard(options)
+        return None if shown is None else partial(RunLogger, options=shown)
 
     def _config_text(self) -> str:
         """Return the config that repeats the run: with the seed that was drawn, if one was."""
@@ -168,9 +184,13 @@ class LightlabCLI(ConfigReader):
             raise RunError(
                 "Training takes at least one step. It took none: see trainer.max_epochs and limit_train_batches."
             )
-        best = self._best_weights() if run else None
-        if run is None or best is None:
+        if run is None or self.inspection is None:
             return
+        best = self._best_weights()
+        if best is None:
+            self._say_diagnosis()
+            return
+        self.inspection.see_last(self.trainer)
         stored = read_checkpoint(best)
         self.model.load_state_dict(stored["state_dict"])
         test: dict[str, float] = {}
@@ -182,9 +202,18 @@ class LightlabCLI(ConfigReader):
         outcome = Outcome(
             validation, test, min(stored["epoch"] + 1, epochs), epochs, round(seconds, 3), str(best), **digests(best)
         )
-        outcome.write(run / "metrics.json")
-        self._log_hyperparameters({**validation, **test})
+        outcome.write(run / METRICS)
         print(outcome.table(run))
+        assert self.best is not None  # it kept the best weights
+        self.inspection.see_best(self.trainer, outcome, str(self.best.monitor), self.best.mode)
+        self._say_diagnosis()
+
+    def _say_diagnosis(self) -> None:
+        if self.inspection is not None and self.trainer.is_global_zero:
+            from contextlib import suppress
+
+            with suppress(ImportError):
+                _say(f"doctor: {self.inspection.diagnose().summary()}")
 
     def _best_weights(self) -> Path | None:
         """Return the file with the best weights, or with the last where no validation told which are best."""
@@ -197,13 +226,6 @@ class LightlabCLI(ConfigReader):
         self.trainer.save_checkpoint(stand_in)
         _say(f"{self.best.monitor} was never logged: the last weights stand in for the best.")
         return stand_in
-
-    def _log_hyperparameters(self, metrics: dict[str, float]) -> None:
-        if isinstance(self.trainer.logger, TensorBoardLogger):
-            hyperparameters = {**self.model.hparams, "batch_size": self.datamodule.batch_size}
-            finals = {f"hparam/{name}": value for name, value in metrics.items()}
-            self.trainer.logger.log_hyperparams(hyperparameters, finals)
-            self.trainer.logger.finalize("success")
 
     def after_validate(self) -> None:
         """Say what came out."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import asdict
 from typing import Any
 
 from lightlab.build import check_last_layer
@@ -18,7 +19,7 @@ from lightlab.problems import Problem
 from lightlab.registry import PROBLEMS
 from lightlab.signatures import Signature
 from lightlab.specs import check_parameters, parse_layers
-from lightlab.training.options import Mode, say_not_logged, say_wrong_way
+from lightlab.training.options import Mode, TensorBoardOptions, say_not_logged, say_wrong_way
 
 #: The metrics of which less is better.
 ERRORS = frozenset({"loss", "mse", "rmse", "mae"})
@@ -69,7 +70,7 @@ class _Check:
             check_parameters(_without_misspelt(config, self.values), given, (), name="A config")
         self.check_model()
         self.check_data()
-        for section in ("trainer", "early_stopping", "checkpoint"):
+        for section in ("trainer", "early_stopping", "checkpoint", "tensorboard"):
             signature = section_signature(section)
             with collect(self.faults):
                 given = _known(self.section(section), signature.names)
@@ -144,6 +145,10 @@ class _Check:
             if name.rsplit(".", 1)[-1] == "EarlyStopping" and self.values.get("early_stopping") is not None:
                 rule = "There is one early stopping: the section early_stopping, or a callback."
                 yield Fault(("trainer", "callbacks", index), f"{rule} Received: both.")
+        logger, board = self.section("trainer").get("logger"), self.section("tensorboard")
+        if logger not in (None, True) and {**asdict(TensorBoardOptions()), **board} != asdict(TensorBoardOptions()):
+            rule = "tensorboard says what lightlab's own logger writes. trainer.logger puts another in its place."
+            yield Fault(("tensorboard",), f"{rule} Received: both.")
         for key, monitor, mode in self.monitors():
             yield from _check_monitor(key, monitor, mode, problem, self.is_validated())
 

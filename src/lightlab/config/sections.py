@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field
 from lightlab.errors import Fault, did_you_mean, sentences
 from lightlab.registry import plugin_modules
 from lightlab.signatures import REQUIRED, Parameter, Signature, read_signature, signature_of
-from lightlab.training.options import CheckpointOptions, EarlyStoppingOptions
+from lightlab.training.options import CheckpointOptions, EarlyStoppingOptions, TensorBoardOptions
 
 #: The verbs of Lightning's Trainer, which stock configs have sections for.
 TRAINER_VERBS = ("fit", "validate", "test", "predict")
@@ -141,9 +141,13 @@ def _narrow(kind: Any, ranges: Mapping[type, Any]) -> Any:
 
 
 #: The sections that are options of lightlab's own.
-OPTIONS: dict[str, type] = {"early_stopping": EarlyStoppingOptions, "checkpoint": CheckpointOptions}
+OPTIONS: dict[str, type] = {
+    "early_stopping": EarlyStoppingOptions,
+    "checkpoint": CheckpointOptions,
+    "tensorboard": TensorBoardOptions,
+}
 #: The sections that hold other keys.
-SECTIONS = ("data", "model", "trainer", "early_stopping", "checkpoint")
+SECTIONS = ("data", "model", "trainer", "early_stopping", "checkpoint", "tensorboard")
 #: What stands at the top level of a config.
 CONFIG = Signature(
     "config",
@@ -156,6 +160,7 @@ CONFIG = Signature(
         Parameter("model", dict, "mapping", REQUIRED, "layers, problem and optimizer."),
         Parameter("early_stopping", dict | None, "mapping | None", None, "when to stop; null for not at all."),
         Parameter("checkpoint", dict, "mapping", {}, "which weights to keep."),
+        Parameter("tensorboard", dict | None, "mapping | None", {}, "what TensorBoard shows; null for nothing."),
         Parameter("trainer", dict, "mapping", {}, "the arguments of Lightning's Trainer."),
         Parameter("ckpt_path", str | None, "str | None", None,
                   "a checkpoint, best or last: to go on from in fit, to evaluate or predict with in the other verbs."),

@@ -330,7 +330,7 @@ class Data(LightningDataModule):
 
     def train_dataloader(self) -> BatchLoader:
         """Return the loader of the train split, in an order that each epoch has of its own."""
-        return self._loader("train", self.seed, keep_short=False)
+        return self._loader("train", self.seed, keep_short=False, balanced=self.balanced)
 
     def val_dataloader(self) -> BatchLoader | list[Any]:
         """Return the loader of the validation split; an empty list where there is none."""
@@ -344,6 +344,10 @@ class Data(LightningDataModule):
         """Return the loader of the rows to predict."""
         return self._loader(self.predict_split)
 
+    def shuffled_dataloader(self, split: str) -> Any:
+        """Return a loader of a split's rows, each once, in an order in which the first stand for all."""
+        return self._loader(split, self.seed)
+
     @property
     def predict_split(self) -> str:
         """The split whose rows are predicted: rows that the source has for it, else the test split.
@@ -356,10 +360,12 @@ class Data(LightningDataModule):
                 return split
         raise DataError("There are no rows to predict: the data has neither rows for it nor a test split.")
 
-    def _loader(self, split: str, seed: int | None = None, keep_short: bool = True) -> BatchLoader:
+    def _loader(
+        self, split: str, seed: int | None = None, keep_short: bool = True, balanced: bool = False
+    ) -> BatchLoader:
         inputs, targets = self._encoded[split]
         place = self.place()
-        order = RowOrder(len(inputs), seed, targets if self.balanced and split == "train" else None)
+        order = RowOrder(len(inputs), seed, targets if balanced else None)
         plan = BatchPlan(order, self.batch_size, place.rank, place.world_size, keep_short)
         workers = default_workers(place.on_node) if self.num_workers is None else self.num_workers
         return BatchLoader(inputs, targets, plan, workers, pin_memory=place.on_gpu)

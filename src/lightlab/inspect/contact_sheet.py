@@ -20,6 +20,7 @@ from lightlab.data.rows import Rows
 from lightlab.data_spec import DataSpec, InputSpec
 from lightlab.errors import RunError
 from lightlab.inspect.data import encode_known_targets, encode_some
+from lightlab.inspect.pictures import are_images, pixel_range, to_pixels
 
 #: How many images of each class, or in each line, a split has.
 SHOWN = {"train": 4, "val": 2, "test": 2}
@@ -33,8 +34,7 @@ INK, FAINT, PAPER = (20, 20, 20), (110, 110, 110), (255, 255, 255)
 
 def can_be_drawn(data: Data, spec: InputSpec) -> bool:
     """Return whether inputs are images, or arrays in the shape of some, and their rows at hand."""
-    planes = len(spec.shape) == 3 and (spec.kind == "image" or (spec.kind == "array" and spec.shape[0] in (1, 3)))
-    return planes and bool(data.rows.get("train"))
+    return are_images(spec) and bool(data.rows.get("train"))
 
 
 @dataclass
@@ -120,10 +120,10 @@ def draw_contact_sheet(data: Data, spec: DataSpec) -> Sheet:
     classes = spec.target.classes[:MOST_CLASSES]
     chosen = {split: _choose(data, spec, split, generator) for split in SHOWN if data.rows.get(split)}
     read = {split: _read(data, spec.input, split, lines) for split, lines in chosen.items()}
-    low, high = _range(read["train"], spec.input)
+    low, high = pixel_range(read["train"], spec.input)
     sheet = Sheet([_short(name) for name in classes] or [""] * len(chosen["train"]))
     for split, lines in chosen.items():
-        images = iter(_to_bytes(read[split], low, high))
+        images = iter(to_pixels(read[split], low, high))
         captions = iter([] if classes else _captions(data.rows[split], np.concatenate(lines)))
         sheet.groups[split] = [[Tile(next(images), next(captions, "")) for _ in line] for line in lines]
     if data.augment_config:
@@ -150,19 +150,6 @@ def _read(data: Data, spec: InputSpec, split: str, lines: list[np.ndarray[Any, A
     return encode_some(data, data.rows[split], spec, np.concatenate(lines)).float()
 
 
-def _range(images: Tensor, spec: InputSpec) -> tuple[float, float]:
-    """Return what is drawn black and white: the range of pixels, or what is found where values have none."""
-    return (0.0, spec.high) if spec.high else (images.min().item(), images.max().item())
-
-
-def _to_bytes(images: Tensor, low: float, high: float) -> np.ndarray[Any, Any]:
-    """Return images as bytes in three colours, (images, height, width, 3); alpha is not drawn."""
-    colours = images[:, :3] if images.shape[1] >= 3 else images[:, :1].expand(-1, 3, -1, -1)
-    scaled = ((colours - low) / ((high - low) or 1) * 255).round().clamp(0, 255)
-    pixels: np.ndarray[Any, Any] = scaled.to(torch.uint8).permute(0, 2, 3, 1).numpy()
-    return pixels
-
-
 def _augmented(
     data: Data, spec: InputSpec, images: Tensor, sizes: list[int], low: float, high: float
 ) -> list[list[Tile]]:
@@ -171,7 +158,7 @@ def _augmented(
     firsts = np.cumsum([0, *sizes[:-1]])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(data.seed)
-        epochs = [_to_bytes(augment(Batch(images.clone())).inputs, low, high) for _ in range(AUGMENTED)]
+        epochs = [to_pixels(augment(Batch(images.clone())).inputs, low, high) for _ in range(AUGMENTED)]
     return [
         [Tile(epoch[first]) for epoch in epochs] if size else []
         for first, size in zip(firsts.tolist(), sizes, strict=True)

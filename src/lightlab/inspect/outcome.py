@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from lightlab.errors import RunError
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -57,6 +59,21 @@ class Outcome:
             ("predict", f"lightlab predict --config {run / 'config.yaml'}"),
         ]
         return align(lines)
+
+
+def read_outcome(path: Path) -> Outcome:
+    """Read what `Outcome.write` wrote; metrics that were no numbers are NaN.
+
+    Raises:
+        RunError: it can't be read, or is something else.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        for split in ("validation", "test"):
+            values[split] = {name: math.nan if value is None else value for name, value in values[split].items()}
+        return Outcome(**values)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as cause:
+        raise RunError(f"{path} can't be read as the metrics of a run: {cause}.") from cause
 
 
 def metric_lines(splits: Mapping[str, Mapping[str, float]]) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""What a config says of early stopping and checkpoints, and the Lightning callbacks that come of it."""
+"""What a config says of early stopping, checkpoints and TensorBoard, and the Lightning callbacks that come of it."""
 
 from __future__ import annotations
 
@@ -98,6 +98,64 @@ class CheckpointOptions:
         # Not save_last: that writes only when the best does, and would be no place to resume from.
         last = ModelCheckpoint(filename="last", enable_version_counter=False, save_on_train_epoch_end=True)
         return [best, last]
+
+
+#: True for as many as are usual, false for none.
+Amount = bool | Annotated[int, Field(ge=1)]
+
+
+@dataclass
+class TensorBoardOptions:
+    """What is written for TensorBoard; ``null`` for nothing at all.
+
+    Args:
+        curves: loss and metrics of train and validation, in one chart each, with the best epoch and the test split.
+        learning_rate: over the steps.
+        gradient_norm: over the steps, before clipping.
+        penalty: what the layers' l1 and l2 add to the loss.
+        throughput: samples a second, and seconds an epoch.
+        memory: the most that was taken, over all processes: on the GPU, or of the process on the CPU.
+        histograms: after every so many epochs those of weights, gradients and activations; true for about 20 in a
+            training.
+        weights: whether histograms show weights.
+        gradients: whether histograms show gradients.
+        activations: whether histograms show what each layer gives.
+        graph: the model's graph.
+        hyperparameters: what differs between runs, with the final metrics.
+        text: config, summary and environment.
+        images: so many of the first training batch, as the model sees them: augmented; true for 16.
+        mistakes: so many of the worst mistakes on the validation split; true for 16.
+        embeddings: so many rows of the validation split as the head gets them, for the projector; true for 500.
+        confusion_matrix: of the validation split, as the other charts below.
+        roc: true against false positive rate, for each class.
+        precision_recall: for each class.
+        calibration: how often the predicted class is right, against its probability.
+        predictions: predicted against true numbers.
+        residuals: predicted minus true numbers.
+    """
+
+    curves: bool = True
+    learning_rate: bool = True
+    gradient_norm: bool = True
+    penalty: bool = True
+    throughput: bool = True
+    memory: bool = True
+    histograms: Amount = True
+    weights: bool = True
+    gradients: bool = True
+    activations: bool = True
+    graph: bool = True
+    hyperparameters: bool = True
+    text: bool = True
+    images: Amount = True
+    mistakes: Amount = True
+    embeddings: Amount = True
+    confusion_matrix: bool = True
+    roc: bool = True
+    precision_recall: bool = True
+    calibration: bool = True
+    predictions: bool = True
+    residuals: bool = True
 
 
 def resolve_monitor(monitor: str, mode: Mode | None, logged: Mapping[str, Mode], key: Key) -> tuple[str, Mode]:

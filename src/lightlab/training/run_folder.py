@@ -8,6 +8,7 @@ import platform
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,10 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.loggers import Logger
 
 from lightlab.errors import RunError
-from lightlab.training.run_paths import claim_run
+from lightlab.training.run_paths import CONFIG, DATA, ENVIRONMENT, claim_run
 
 
 def environment() -> dict[str, Any]:
@@ -58,17 +59,19 @@ class RunFolder(Callback):
         root: what holds the runs of all configs.
         name: the config's.
         config: the text that goes into ``config.yaml``.
-        tensorboard: whether to log for TensorBoard.
+        make_logger: returns what logs into the folder, given root, name and version; ``None`` to leave the Trainer's.
 
     Attributes:
         path: the folder, from the start of training on.
     """
 
-    def __init__(self, root: Path, name: str, config: str, tensorboard: bool) -> None:
+    def __init__(
+        self, root: Path, name: str, config: str, make_logger: Callable[[Path, str, str], Logger] | None
+    ) -> None:
         self.root = root
         self.name = name
         self.config = config
-        self.tensorboard = tensorboard
+        self.make_logger = make_logger
         self.path: Path | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -89,25 +92,23 @@ class RunFolder(Callback):
         if isinstance(outcome, str):
             raise RunError(outcome)
         self.path = outcome
-        if self.tensorboard:
-            trainer.logger = TensorBoardLogger(
-                str(self.root), name=self.name, version=self.path.name, default_hp_metric=False
-            )
+        if self.make_logger:
+            trainer.logger = self.make_logger(self.root, self.name, self.path.name)
         for callback in trainer.checkpoint_callbacks:
             if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
                 callback.dirpath = str(self.path / "checkpoints")
 
     def _make(self) -> Path:
         path = claim_run(self.root, self.name)
-        (path / "config.yaml").write_text(self.config, encoding="utf-8")
-        (path / "environment.json").write_text(json.dumps(environment(), indent=2) + "\n", encoding="utf-8")
+        (path / CONFIG).write_text(self.config, encoding="utf-8")
+        (path / ENVIRONMENT).write_text(json.dumps(environment(), indent=2) + "\n", encoding="utf-8")
         return path
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep which rows are trained on: for each split their number, and the SHA-256 of what they hold."""
         datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it untyped
         if self.path is not None and trainer.is_global_zero:
-            (self.path / "data.json").write_text(json.dumps(datamodule.digests(), indent=2) + "\n", encoding="utf-8")
+            (self.path / DATA).write_text(json.dumps(datamodule.digests(), indent=2) + "\n", encoding="utf-8")
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Remove the folder again if training failed before its first step."""

@@ -8,12 +8,21 @@ from lightlab.errors import RunError
 
 VERSION_PREFIX = "version_"
 BEST, LAST = "best.ckpt", "last.ckpt"
+#: What a run folder holds beside its checkpoints and TensorBoard's event files.
+CONFIG, ENVIRONMENT, DATA = "config.yaml", "environment.json", "data.json"
+METRICS, HISTORY, EVALUATION = "metrics.json", "history.csv", "evaluation.json"
 
 
 def versions(folder: Path) -> list[int]:
     """Return the numbers of the runs in a folder, in order."""
     found = folder.glob(f"{VERSION_PREFIX}*") if folder.is_dir() else ()
-    return sorted(int(number) for run in found if (number := run.name.removeprefix(VERSION_PREFIX)).isdecimal())
+    return sorted(number for run in found if (number := version_number(run)) >= 0)
+
+
+def version_number(run: Path) -> int:
+    """Return the number of a run folder; −1 for other names."""
+    number = run.name.removeprefix(VERSION_PREFIX)
+    return int(number) if run.name.startswith(VERSION_PREFIX) and number.isdecimal() else -1
 
 
 def claim_run(root: Path, name: str) -> Path:

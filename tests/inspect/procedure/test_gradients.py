@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from lightlab import BundledData
-from lightlab.inspect.procedure.gradients import check_gradients, dead_share
+from lightlab.inspect.procedure.gradients import check_gradients
 from lightlab.registry import LAYERS
 
 
@@ -137,12 +137,3 @@ def test_dead_channels_and_features(run_step, registries):
     for name in ("sunk_conv", "sunk_dense"):
         found = run_step(check_gradients, [{"reshape": [8, 8]}, name, "relu", "flatten"], digits())
         assert 0.75 <= found.figures["dead_units"]["model.layers[2].relu"] < 0.9, name
-
-
-def test_dead_share():
-    """A unit is dead that is zero in all rows, and everywhere in them."""
-    output = torch.rand(4, 8, 5, 5) + 0.1
-    output[:, :4] = 0
-    output[0, 5] = 0
-    assert dead_share(output, 1) == 0.5
-    assert dead_share(output.movedim(1, -1), -1) == 0.5

@@ -214,6 +214,10 @@ class IterableData(Data):
         """Return the loader of the samples to predict."""
         return self._sample_loader(self.predict_split)
 
+    def shuffled_dataloader(self, split: str) -> Any:
+        """Return a loader of a split's samples, as they come: nothing else is known of them."""
+        return self._sample_loader(split)
+
     def _encoder(self, split: str) -> Encoder:
         assert self.spec is not None
         target = self.spec.target if split != "predict" else None

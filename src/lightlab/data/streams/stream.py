@@ -230,6 +230,10 @@ class StreamData(FileData):
         """Return the loader of the rows to predict."""
         return self._stream_loader(self.predict_split)
 
+    def shuffled_dataloader(self, split: str) -> Any:
+        """Return a loader of a split's rows, each once, in an order in which the first stand for many."""
+        return self._stream_loader(split, self.seed)
+
     def _stream_loader(self, split: str, seed: int | None = None) -> StreamLoader:
         place, part = self.place(), self.parts[split]
         plan = StreamPlan(part.sizes, self.batch_size, seed, place.rank, place.world_size, self.shuffle_buffer)

@@ -90,6 +90,7 @@ SECTION_EXAMPLES: dict[str, dict[str, Any]] = {
     "trainer": {"trainer": {"max_epochs": 50}},
     "early_stopping": {"early_stopping": {"monitor": "val/loss", "patience": 5}},
     "checkpoint": {"checkpoint": {"every_n_epochs": 5}},
+    "tensorboard": {"tensorboard": {"histograms": 5, "embeddings": False}},
 }
 #: The keys of the Trainer that take one part of a kind.
 ONE = {"loggers": "logger", "strategies": "strategy", "accelerators": "accelerator", "profilers": "profiler"}

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd
 
 from lightlab.inspect.data_text import table
+from lightlab.inspect.dead_units import watch_dead_units
+from lightlab.inspect.names import name_modules
 from lightlab.inspect.procedure.base import Result, Subject, Verdict, known_targets, quiet, row_losses, short, take_step
 from lightlab.inspect.procedure.chance import find_chance
-from lightlab.inspect.procedure.names import name_modules
 from lightlab.module import Model
 
 #: Steps of Adam before gradients are looked at, so that kernels that start at zero on purpose, as the last of a
@@ -30,10 +28,6 @@ EXPLODING = 300.0
 #: Units are dead that are zero in all rows of the sample. Half of a layer is a warning: of the shipped configs none has
 #: more than a tenth. Where nine in ten are dead, the layer passes next to nothing.
 DEAD_WARNED, DEAD_FAILED = 0.5, 0.9
-#: Activations with an output of exactly zero for all that is too low; their gradient is zero there, too.
-RECTIFIERS = (nn.ReLU, nn.ReLU6, nn.Hardswish)
-#: After these the units of a sequence stand on its last axis; after a convolution they stand on the second.
-FEATURES_LAST = (nn.Linear, nn.RNNBase, nn.Embedding)
 
 
 def check_gradients(subject: Subject) -> Result:
@@ -91,45 +85,10 @@ def _count(found: dict[str, float], ratios: dict[str, float]) -> str:
 
 def _forward_and_backward(model: Model, subject: Subject) -> dict[str, float]:
     """Leave gradients in the weights, and return the share of dead units of each rectifier."""
-    shares: dict[str, float] = {}
-    axis = 1
-
-    def look(path: str) -> Callable[[nn.Module, Any, Tensor], None]:
-        def hook(module: nn.Module, inputs: Any, output: Tensor) -> None:
-            nonlocal axis
-            if isinstance(module, RECTIFIERS):
-                shares[path] = dead_share(output.detach(), axis if output.ndim > 2 else 1)
-            else:
-                axis = -1 if isinstance(module, FEATURES_LAST) else 1
-
-        return hook
-
-    watched = (*RECTIFIERS, *FEATURES_LAST, _ConvNd)
-    handles = [
-        module.register_forward_hook(look(path))
-        for path, module in model.named_modules()
-        if isinstance(module, watched)
-    ]
-    row_losses(model, subject.sample).mean().backward()  # type: ignore[no-untyped-call]  # torch has no types here
-    for handle in handles:
-        handle.remove()
+    with watch_dead_units(model) as shares:
+        row_losses(model, subject.sample).mean().backward()  # type: ignore[no-untyped-call]  # torch has no types here
     names = name_modules(model, list(shares))
     return {names[path]: share for path, share in shares.items()}
-
-
-def dead_share(output: Tensor, axis: int) -> float:
-    """Return the share of units that are zero in all rows.
-
-    Args:
-        output: of an activation, (rows, …).
-        axis: of the units: 1 for channels, −1 for features of sequences.
-
-    Example:
-        >>> dead_share(torch.tensor([[0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 2.0]]), 1)
-        0.5
-    """
-    silent = (output == 0).movedim(axis, 0).flatten(1).all(1)
-    return silent.float().mean().item()
 
 
 def _gradients(model: Model) -> dict[str, float]:

@@ -6,8 +6,8 @@ import math
 
 import torch
 
+from lightlab.inspect.names import name_module
 from lightlab.inspect.procedure.base import Result, Subject, Verdict, known_targets, row_losses, short, take_step
-from lightlab.inspect.procedure.names import name_module
 from lightlab.registry import PROBLEMS
 
 #: So many random rows are evaluated: enough for classes of a few percent to be among them.

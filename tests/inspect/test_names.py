@@ -1,7 +1,7 @@
 """Every part of a model is called by its place in the config."""
 
 from lightlab import BundledData
-from lightlab.inspect.procedure.names import name_module, name_modules
+from lightlab.inspect.names import name_module, name_modules
 
 LAYERS = [
     {"parallel": [[{"dense": 8}, "tanh"], ["relu", {"residual": [{"dense": 8}]}]]},

@@ -1,0 +1,292 @@
+"""What is measured while training runs: ``history.csv``, and figures for the loggers that Lightning has none of."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
+from torch import Tensor, nn
+
+from lightlab.batch import Batch
+from lightlab.files import write_text
+from lightlab.training.run_folder import RunFolder
+from lightlab.training.run_paths import HISTORY
+
+#: Learning rate and gradient norm are looked at so often in an epoch: enough for a curve, and not felt.
+SAMPLES = 10
+#: The file is written anew after so many seconds, and at the end.
+WRITE_SECONDS = 5.0
+#: What each row begins with.
+FIRST_COLUMNS = ("epoch", "step", "seconds")
+
+Row = dict[str, float]
+
+
+class Observer(Protocol):
+    """What looks at a training beside the history; it is told by it.
+
+    Lightning calls every hook of every callback in each step, whether it does anything or not: one that speaks for two
+    is felt half as much.
+    """
+
+    def begin(self, trainer: Trainer, model: LightningModule) -> None:
+        """Training starts; its state is restored, where it goes on from a checkpoint."""
+
+    def begin_epoch(self, trainer: Trainer, model: LightningModule) -> None:
+        """An epoch starts."""
+
+    def see_gradients(self, trainer: Trainer, model: LightningModule) -> None:
+        """The first step of an epoch is about to be taken; gradients are whole, and not clipped yet."""
+
+    def end_epoch(self, trainer: Trainer, model: LightningModule, epoch: int) -> None:
+        """So many epochs are over; all figures of the last are logged."""
+
+
+class History(Callback):
+    """Keeps the figures of each epoch, in ``history.csv`` of the run folder.
+
+    Columns are ``epoch`` (the first is 1), ``step`` (optimizer steps so far), ``seconds`` (of training so far), what
+    the model logs of train and validation, ``learning_rate``, ``gradient_norm`` and ``gradient_norm_max`` (over some
+    steps of the epoch, all processes together, before clipping), ``epoch_seconds``, ``samples_per_second`` (of all
+    processes, validation aside) and ``memory_mib`` (the most that was taken, of all processes together). A validation
+    within an epoch has a row of its own.
+
+    Args:
+        folder: of the run.
+        observer: is told of epochs and gradients.
+
+    Attributes:
+        rows: by step.
+        first_gradients: of each parameter, by name, the norm of its gradient, as the mean of what was seen in the first
+            epoch, and the norm of the parameter itself.
+        last_gradients: of the last epoch.
+    """
+
+    def __init__(self, folder: RunFolder, observer: Observer | None = None) -> None:
+        self.folder = folder
+        self.observer = observer
+        self.rows: dict[int, Row] = {}
+        self.first_gradients: dict[str, tuple[float, float]] = {}
+        self.last_gradients: dict[str, tuple[float, float]] = {}
+        self._whole = True
+        self._begun = False
+        self._steps = 0
+        self._written = self._began = self._epoch_began = self._validation_began = 0.0
+
+    # Hooks
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take over what a run that is gone on from has seen."""
+        self._whole = isinstance(trainer.strategy, SingleDeviceStrategy | DDPStrategy)
+        self.rows = rows_before(trainer)
+        self._epoch_began = time.monotonic()
+        self._began = self._epoch_began - max((row["seconds"] for row in self.rows.values()), default=0.0)
+        if self.observer:
+            self.observer.begin(trainer, pl_module)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Close the epoch before, whose figures are only all there now."""
+        self._close(trainer, pl_module)
+        self._epoch_began = time.monotonic()
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Begin the epoch, which may be gone on with in its middle: then Lightning says nothing of its start."""
+        if not self._begun:
+            self._begin(trainer, pl_module)
+
+    def on_before_optimizer_step(
+        self, trainer: Trainer, pl_module: LightningModule, optimizer: torch.optim.Optimizer
+    ) -> None:
+        """Look at the gradients, now and then."""
+        if self._steps % self._stride == 0:
+            norms = gradient_norms(pl_module) if self._whole else None
+            self._sampled.append((trainer.global_step, optimizer.param_groups[0]["lr"], norms))
+            if self._steps == 0 and self._whole and self.observer:
+                self.observer.see_gradients(trainer, pl_module)
+        self._steps += 1
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Count the rows of all processes."""
+        total = batch.total if isinstance(batch, Batch) else None
+        self._count += len(batch[0]) * trainer.world_size if total is None else total
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take the time."""
+        self._validation_began = time.monotonic()
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keep the figures of a validation."""
+        if self._begun:  # and this is no sanity check
+            self._validating += time.monotonic() - self._validation_began
+            self._row(trainer).update(_figures(trainer, "val/"))
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Close the last epoch."""
+        self._close(trainer, pl_module)
+        self._write(trainer)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Keep what there is: of an epoch that broke off its gradients, which may say why."""
+        if self._steps:
+            with suppress(RuntimeError):  # the device may be what has failed
+                self._row(trainer).update(self._sampled_figures(trainer, pl_module))
+        if self.rows:
+            self._write(trainer)
+
+    # An epoch
+
+    def _begin(self, trainer: Trainer, model: LightningModule) -> None:
+        self._begun = True
+        self._number = trainer.current_epoch + 1
+        steps = trainer.num_training_batches / trainer.accumulate_grad_batches
+        often: int = trainer.log_every_n_steps  # type: ignore[attr-defined]  # Lightning sets it untyped
+        self._stride = max(1, int(steps // SAMPLES) if math.isfinite(steps) else often)
+        self._count, self._validating = 0, 0.0
+        self._sampled: list[tuple[int, float, Tensor | None]] = []
+        if self.observer:
+            self.observer.begin_epoch(trainer, model)
+
+    def _close(self, trainer: Trainer, model: LightningModule) -> None:
+        if not self._steps:
+            return
+        seconds = time.monotonic() - self._epoch_began
+        own = {
+            **self._sampled_figures(trainer, model),
+            "epoch_seconds": round(seconds, 4),
+            "samples_per_second": round(self._count / max(seconds - self._validating, 1e-9), 1),
+            **_memory(trainer),
+        }
+        self._row(trainer).update({**_figures(trainer, "train/"), **own})
+        _log(trainer, own, trainer.global_step)
+        if self.observer:
+            self.observer.end_epoch(trainer, model, self._number)
+        self._begun, self._steps = False, 0
+        if time.monotonic() - self._written > WRITE_SECONDS:
+            self._write(trainer)
+
+    def _row(self, trainer: Trainer) -> Row:
+        step = trainer.global_step
+        seconds = round(time.monotonic() - self._began, 3)
+        return self.rows.setdefault(step, {"epoch": self._number, "step": step, "seconds": seconds})
+
+    def _sampled_figures(self, trainer: Trainer, model: LightningModule) -> Row:
+        """Return the learning rate at the end of an epoch, and the gradient's norm over it; loggers get all samples."""
+        if not self._sampled:
+            return {}
+        steps, rates, seen = zip(*self._sampled, strict=True)
+        rows = [{"learning_rate": rate} for rate in rates]
+        figures = dict(rows[-1])
+        if norms := [each for each in seen if each is not None]:
+            read = torch.stack(norms).double().cpu()  # the device is waited for once an epoch
+            totals = read.square().sum(1).sqrt().tolist()
+            rows = [{**row, "gradient_norm": total} for row, total in zip(rows, totals, strict=True)]
+            figures |= {"gradient_norm": sum(totals) / len(totals), "gradient_norm_max": max(totals)}
+            self._keep_gradients(model, read.mean(0))
+        for step, row in zip(steps, rows, strict=True):
+            _log(trainer, row, step)
+        return figures
+
+    def _keep_gradients(self, model: LightningModule, norms: Tensor) -> None:
+        """Keep how large each parameter and its gradient were."""
+        named = _trained(model)
+        weights = torch.stack([torch.linalg.vector_norm(each.detach()) for each in named.values()]).double().cpu()
+        self.last_gradients = dict(zip(named, zip(norms.tolist(), weights.tolist(), strict=True), strict=True))
+        self.first_gradients = self.first_gradients or self.last_gradients
+
+    def _write(self, trainer: Trainer) -> None:
+        if self.folder.path is not None and trainer.is_global_zero:
+            write_text(history_text(self.rows.values()), self.folder.path / HISTORY, "history")
+        self._written = time.monotonic()
+
+
+def gradient_norms(model: nn.Module) -> Tensor:
+    """Return the norm of each trained parameter's gradient, (parameters,); 0 where it has none."""
+    nothing = torch.zeros(())
+    return torch.stack(
+        [
+            nothing.to(parameter.device) if parameter.grad is None else _norm(parameter.grad)
+            for parameter in _trained(model).values()
+        ]
+    )
+
+
+def _norm(gradient: Tensor) -> Tensor:
+    values = gradient.coalesce().values() if gradient.is_sparse else gradient
+    norm: Tensor = torch.linalg.vector_norm(values.detach(), dtype=torch.float32)
+    return norm
+
+
+def _trained(model: nn.Module) -> dict[str, nn.Parameter]:
+    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
+def history_text(rows: Iterable[Row]) -> str:
+    """Return rows as CSV, with the columns of all of them; a cell is empty where a row has no such figure.
+
+    >>> print(history_text([{"epoch": 1, "step": 9, "seconds": 0.5}, {"epoch": 2, "step": 18, "val/loss": 0.25}]))
+    epoch,step,seconds,val/loss
+    1,9,0.5,
+    2,18,,0.25
+    """
+    kept = list(rows)
+    names = dict.fromkeys(name for row in kept for name in row if name not in FIRST_COLUMNS)
+    splits = [name for prefix in ("train/", "val/") for name in names if name.startswith(prefix)]
+    text = io.StringIO()
+    writer = csv.DictWriter(
+        text, [*FIRST_COLUMNS, *splits, *(name for name in names if name not in splits)], lineterminator="\n"
+    )
+    writer.writeheader()
+    writer.writerows(kept)
+    return text.getvalue()
+
+
+def rows_before(trainer: Trainer) -> dict[int, Row]:
+    """Return the rows, by step, of the run that is gone on from, up to its checkpoint; none where there is no such."""
+    file = Path(trainer.ckpt_path or "").parent.parent / HISTORY
+    if trainer.ckpt_path is None or not file.is_file():
+        return {}
+    with file.open(encoding="utf-8", newline="") as stream:
+        rows = [{name: _number(value) for name, value in row.items() if value} for row in csv.DictReader(stream)]
+    return {int(row["step"]): row for row in rows if row["step"] <= trainer.global_step}
+
+
+def _number(text: str) -> float:
+    return int(text) if text.isdecimal() else float(text)
+
+
+def _figures(trainer: Trainer, prefix: str) -> Row:
+    """Return what the model logs of a split."""
+    return {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith(prefix)}
+
+
+def _log(trainer: Trainer, figures: Mapping[str, float], step: int) -> None:
+    for logger in trainer.loggers:
+        logger.log_metrics(dict(figures), step)
+
+
+def _memory(trainer: Trainer) -> Row:
+    """Return the most memory that was taken so far, of all processes together: on GPUs, or else of the processes."""
+    device = trainer.strategy.root_device
+    if device.type == "cuda":
+        taken = torch.cuda.max_memory_allocated(device) / 2**20
+    elif sys.platform == "win32":  # which has no such figure at hand
+        return {}
+    else:
+        import resource
+
+        unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes there, KiB elsewhere
+        taken = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    total = trainer.strategy.reduce(torch.tensor(taken, device=device), reduce_op="sum")
+    return {"memory_mib": round(float(total), 1)}
