@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         TargetError,
     )
     from lightlab.heads import Head
+    from lightlab.inspect.run import Run
     from lightlab.module import Model
     from lightlab.problems import Problem, register_problem
     from lightlab.registry import ACTIVATIONS, AUGMENTATIONS, HEADS, LAYERS, PROBLEMS
@@ -71,6 +72,7 @@ __all__ = [
     "Problem",
     "RegistryError",
     "Rows",
+    "Run",
     "RunError",
     "ShapeError",
     "SyntheticData",
@@ -103,6 +105,7 @@ _HOMES = {
     "lightlab.data_spec": ("DataSpec", "InputSpec", "TargetSpec"),
     "lightlab.errors": tuple(name for name in __all__ if name.endswith("Error")),
     "lightlab.heads": ("Head",),
+    "lightlab.inspect.run": ("Run",),
     "lightlab.module": ("Model",),
     "lightlab.problems": ("Problem", "register_problem"),
     "lightlab.registry": ("ACTIVATIONS", "AUGMENTATIONS", "HEADS", "LAYERS", "PROBLEMS"),

@@ -210,10 +210,7 @@ class LightlabCLI(ConfigReader):
 
     def _say_diagnosis(self) -> None:
         if self.inspection is not None and self.trainer.is_global_zero:
-            from contextlib import suppress
-
-            with suppress(ImportError):
-                _say(f"doctor: {self.inspection.diagnose().summary()}")
+            _say(f"doctor: {self.inspection.diagnose().summary()}")
 
     def _best_weights(self) -> Path | None:
         """Return the file with the best weights, or with the last where no validation told which are best."""

@@ -9,6 +9,7 @@ from typing import Any
 from lightning.pytorch import Trainer
 
 from lightlab.data.base import Data
+from lightlab.inspect.doctor import Diagnosis, diagnose
 from lightlab.inspect.evaluation.evaluate import Evaluator
 from lightlab.inspect.outcome import Outcome
 from lightlab.inspect.run import Run
@@ -79,10 +80,8 @@ class Inspection:
                 self.board.show(logger, model, outcome, evaluation, evaluator.answers)
                 logger.finalize("success")
 
-    def diagnose(self) -> Any:
+    def diagnose(self) -> Diagnosis:
         """Return what the curves, and what was seen since, say of the training."""
-        from lightlab.inspect.doctor import diagnose
-
         assert self.folder.path is not None  # there is something to say of a run
         run = Run(self.folder.path)
         return diagnose(run.history, run.evaluation, self.config)

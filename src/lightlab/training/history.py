@@ -23,7 +23,7 @@ from lightlab.training.run_folder import RunFolder
 from lightlab.training.run_paths import HISTORY
 
 #: Learning rate and gradient norm are looked at so often in an epoch: enough for a curve, and not felt.
-SAMPLES = 10
+SAMPLES = 5
 #: The file is written anew after so many seconds, and at the end.
 WRITE_SECONDS = 5.0
 #: What each row begins with.
@@ -78,7 +78,7 @@ class History(Callback):
         self.rows: dict[int, Row] = {}
         self.first_gradients: dict[str, tuple[float, float]] = {}
         self.last_gradients: dict[str, tuple[float, float]] = {}
-        self._whole = True
+        self._trained: dict[str, nn.Parameter] = {}
         self._begun = False
         self._steps = 0
         self._written = self._began = self._epoch_began = self._validation_began = 0.0
@@ -87,7 +87,9 @@ class History(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take over what a run that is gone on from has seen."""
-        self._whole = isinstance(trainer.strategy, SingleDeviceStrategy | DDPStrategy)
+        whole = isinstance(trainer.strategy, SingleDeviceStrategy | DDPStrategy)  # others keep parameters in pieces
+        trained = {name: each for name, each in pl_module.named_parameters() if each.requires_grad}
+        self._trained = trained if whole else {}
         self.rows = rows_before(trainer)
         self._epoch_began = time.monotonic()
         self._began = self._epoch_began - max((row["seconds"] for row in self.rows.values()), default=0.0)
@@ -109,9 +111,9 @@ class History(Callback):
     ) -> None:
         """Look at the gradients, now and then."""
         if self._steps % self._stride == 0:
-            norms = gradient_norms(pl_module) if self._whole else None
+            norms = gradient_norms(self._trained.values()) if self._trained else None
             self._sampled.append((trainer.global_step, optimizer.param_groups[0]["lr"], norms))
-            if self._steps == 0 and self._whole and self.observer:
+            if self._steps == 0 and self._trained and self.observer:
                 self.observer.see_gradients(trainer, pl_module)
         self._steps += 1
 
@@ -141,7 +143,7 @@ class History(Callback):
         """Keep what there is: of an epoch that broke off its gradients, which may say why."""
         if self._steps:
             with suppress(RuntimeError):  # the device may be what has failed
-                self._row(trainer).update(self._sampled_figures(trainer, pl_module))
+                self._row(trainer).update(self._sampled_figures(trainer))
         if self.rows:
             self._write(trainer)
 
@@ -163,7 +165,7 @@ class History(Callback):
             return
         seconds = time.monotonic() - self._epoch_began
         own = {
-            **self._sampled_figures(trainer, model),
+            **self._sampled_figures(trainer),
             "epoch_seconds": round(seconds, 4),
             "samples_per_second": round(self._count / max(seconds - self._validating, 1e-9), 1),
             **_memory(trainer),
@@ -181,7 +183,7 @@ class History(Callback):
         seconds = round(time.monotonic() - self._began, 3)
         return self.rows.setdefault(step, {"epoch": self._number, "step": step, "seconds": seconds})
 
-    def _sampled_figures(self, trainer: Trainer, model: LightningModule) -> Row:
+    def _sampled_figures(self, trainer: Trainer) -> Row:
         """Return the learning rate at the end of an epoch, and the gradient's norm over it; loggers get all samples."""
         if not self._sampled:
             return {}
@@ -190,19 +192,18 @@ class History(Callback):
         figures = dict(rows[-1])
         if norms := [each for each in seen if each is not None]:
             read = torch.stack(norms).double().cpu()  # the device is waited for once an epoch
-            totals = read.square().sum(1).sqrt().tolist()
-            rows = [{**row, "gradient_norm": total} for row, total in zip(rows, totals, strict=True)]
-            figures |= {"gradient_norm": sum(totals) / len(totals), "gradient_norm_max": max(totals)}
-            self._keep_gradients(model, read.mean(0))
+            totals = read.square().sum(1).sqrt()
+            rows = [{**row, "gradient_norm": total} for row, total in zip(rows, totals.tolist(), strict=True)]
+            figures |= {"gradient_norm": totals.mean().item(), "gradient_norm_max": totals.max().item()}
+            self._keep_gradients(read.mean(0))
         for step, row in zip(steps, rows, strict=True):
             _log(trainer, row, step)
         return figures
 
-    def _keep_gradients(self, model: LightningModule, norms: Tensor) -> None:
+    def _keep_gradients(self, norms: Tensor) -> None:
         """Keep how large each parameter and its gradient were."""
-        named = _trained(model)
-        weights = torch.stack([torch.linalg.vector_norm(each.detach()) for each in named.values()]).double().cpu()
-        self.last_gradients = dict(zip(named, zip(norms.tolist(), weights.tolist(), strict=True), strict=True))
+        weights = torch.stack([_norm(parameter) for parameter in self._trained.values()]).cpu()
+        self.last_gradients = dict(zip(self._trained, zip(norms.tolist(), weights.tolist(), strict=True), strict=True))
         self.first_gradients = self.first_gradients or self.last_gradients
 
     def _write(self, trainer: Trainer) -> None:
@@ -211,25 +212,15 @@ class History(Callback):
         self._written = time.monotonic()
 
 
-def gradient_norms(model: nn.Module) -> Tensor:
-    """Return the norm of each trained parameter's gradient, (parameters,); 0 where it has none."""
-    nothing = torch.zeros(())
-    return torch.stack(
-        [
-            nothing.to(parameter.device) if parameter.grad is None else _norm(parameter.grad)
-            for parameter in _trained(model).values()
-        ]
-    )
+def gradient_norms(parameters: Iterable[nn.Parameter]) -> Tensor:
+    """Return the norm of each parameter's gradient, (parameters,); 0 where it has none."""
+    return torch.stack([each.new_zeros(()) if each.grad is None else _norm(each.grad) for each in parameters])
 
 
-def _norm(gradient: Tensor) -> Tensor:
-    values = gradient.coalesce().values() if gradient.is_sparse else gradient
-    norm: Tensor = torch.linalg.vector_norm(values.detach(), dtype=torch.float32)
+def _norm(tensor: Tensor) -> Tensor:
+    values = tensor.detach().coalesce().values() if tensor.is_sparse else tensor.detach()
+    norm: Tensor = torch.linalg.vector_norm(values, dtype=torch.float32)
     return norm
-
-
-def _trained(model: nn.Module) -> dict[str, nn.Parameter]:
-    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
 def history_text(rows: Iterable[Row]) -> str:

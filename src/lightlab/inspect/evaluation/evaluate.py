@@ -12,7 +12,7 @@ from lightlab.data.base import Data
 from lightlab.inspect.dead_units import watch_dead_units
 from lightlab.inspect.evaluation.describe import describe_mistakes, describe_split
 from lightlab.inspect.evaluation.layers import Norms, describe_layers, weight_histograms
-from lightlab.inspect.evaluation.look import Answers, look
+from lightlab.inspect.evaluation.look import Answers, evaluating, look
 from lightlab.inspect.evaluation.record import Evaluation, Reference, SampleLoss, SplitRecord
 from lightlab.inspect.evaluation.reference import find_reference
 from lightlab.inspect.procedure.chance import best_constant, best_logits
@@ -20,10 +20,11 @@ from lightlab.module import Model
 
 #: Rows of a split that are looked at; of more, so many tell as much.
 MOST_ROWS = 50_000
-#: Rows whose losses are held against each other; and those that the floor of the loss and dead units are found by.
-SAMPLE_ROWS, FEW_ROWS = 2000, 512
-#: So many numbers go through the network at once, at the most, where dead units are looked for.
-MOST_NUMBERS = 2_000_000
+#: Rows whose losses are held against each other; and those that the least possible loss is found by.
+SAMPLE_ROWS, FLOOR_ROWS = 512, 100
+#: Where dead units are looked for the sample goes through the network at once: so many rows are taken in any case, and
+#: more only where these are not too many numbers.
+FEWEST_ROWS, MOST_NUMBERS = 16, 2_000_000
 #: Where the train split's loss is above this share of the way from the floor to the best constant answer, another kind
 #: of learner is asked whether there is more to be learned.
 SUSPECT = 0.3
@@ -54,9 +55,11 @@ class Evaluator:
     def see_last(self) -> None:
         """Look at the weights that training ended with, before the best take their place."""
         for split in self.splits:
-            if answers := look(self.model, self.data, split, SAMPLE_ROWS):
+            kept = self._few_rows() if split == self.splits[-1] else 0
+            if answers := look(self.model, self.data, split, SAMPLE_ROWS, kept=kept):
                 self._last[split] = answers.losses
-        self._dead = self._find_dead_units()
+                if kept:
+                    self._dead = self._find_dead_units(answers.first_inputs)
 
     def evaluate(self, monitor: str, mode: str, first: Norms, last: Norms) -> Evaluation:
         """Look at the best weights, which the model has by now.
@@ -79,7 +82,8 @@ class Evaluator:
                 mistakes = describe_mistakes(model.head, spec, data, split, answers)
                 splits[split] = describe_split(model.head, spec, answers, mistakes)
                 self.answers[split] = answers
-        samples = self._compare_samples()
+        train = look(model, data, "train", SAMPLE_ROWS)
+        samples = self._compare({"train": train, "val": self.answers.get("val")})
         reference = self._ask_reference(samples)
         layers = describe_layers(model, self.before, first, last, self._dead)
         return Evaluation(
@@ -95,41 +99,42 @@ class Evaluator:
             reference=reference,
         )
 
-    def _find_dead_units(self) -> dict[str, float]:
-        """Return the share of each rectifier's units that are zero for all rows of a sample."""
+    def _few_rows(self) -> int:
+        """Return how many rows go through the network at once."""
         spec = self.model.data_spec
-        assert spec is not None
-        rows = max(16, min(FEW_ROWS, MOST_NUMBERS // math.prod(spec.input.shape)))
-        answers = look(self.model, self.data, self.splits[-1], rows, kept=rows)
-        if answers is None:
-            return {}
-        was_training = self.model.training
-        self.model.eval()
-        with torch.no_grad(), watch_dead_units(self.model) as shares:
-            self.model(answers.first_inputs.to(self.model.device))
-        self.model.train(was_training)
+        assert spec is not None  # it is trained
+        return max(FEWEST_ROWS, min(SAMPLE_ROWS, MOST_NUMBERS // math.prod(spec.input.shape)))
+
+    def _find_dead_units(self, inputs: Tensor) -> dict[str, float]:
+        """Return the share of each rectifier's units that are zero for all rows of a sample, (rows, …)."""
+        with torch.no_grad(), evaluating(self.model), watch_dead_units(self.model) as shares:
+            self.model(inputs.to(self.model.device))
         return shares
 
-    def _compare_samples(self) -> dict[str, SampleLoss]:
-        """Return what is to be had of the sample of each split, and what the model has of it."""
+    def _compare(self, seen: Mapping[str, Answers | None]) -> dict[str, SampleLoss]:
+        """Return what is to be had of a sample of each split, and what the model has of it.
+
+        Args:
+            seen: answers to the rows of each; the train split's come first.
+        """
         head = self.model.head
-        found = {split: look(self.model, self.data, split, SAMPLE_ROWS) for split in self.splits}
         samples: dict[str, SampleLoss] = {}
         constant: Tensor | None = None
-        for split, answers in found.items():
+        for split, answers in seen.items():
             if answers is None:
                 continue
-            targets = answers.targets.to(self.model.device)
-            if constant is None:  # the train split's, which is the first
+            targets = answers.targets[:SAMPLE_ROWS].to(self.model.device)
+            losses = answers.losses[:SAMPLE_ROWS].double()
+            if constant is None:  # the train split's holds for all
                 constant, _ = best_constant(head, targets)
             with torch.no_grad():
                 fixed = head.loss(constant.expand(len(targets), -1), targets).mean().item()
-            few = targets[:FEW_ROWS]
+            few = targets[:FLOOR_ROWS]
             samples[split] = SampleLoss(
-                rows=len(answers),
-                best=answers.losses.double().mean().item(),
+                rows=len(losses),
+                best=losses.mean().item(),
                 last=self._last[split].double().mean().item() if split in self._last else None,
-                error=answers.losses.double().std().item() / math.sqrt(len(answers)) if len(answers) > 1 else None,
+                error=losses.std().item() / math.sqrt(len(losses)) if len(losses) > 1 else None,
                 constant=fixed,
                 floor=min(fixed, best_logits(head, constant.repeat(len(few), 1), few)),
             )

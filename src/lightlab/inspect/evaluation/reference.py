@@ -65,8 +65,10 @@ def _numbers(model: Model, answers: Answers, rows: slice) -> tuple[Any, Any]:
     """Return what the layers get of rows, (rows, numbers), and their targets: codes, or numbers."""
     inputs = model.preprocess(answers.first_inputs[rows].to(model.device)).flatten(1).cpu().double().numpy()
     targets = answers.targets[: len(answers.first_inputs)][rows]
-    of_classes = bool(model.head.target.classes)
-    return inputs, true_codes(targets).numpy() if of_classes else targets.reshape(len(targets), -1).double().numpy()
+    if model.head.target.classes:
+        return inputs, true_codes(targets).numpy()
+    numbers = targets.reshape(len(targets), -1).double().numpy()
+    return inputs, numbers[:, 0] if numbers.shape[1] == 1 else numbers  # as scikit-learn has one target
 
 
 @torch.no_grad()
@@ -81,7 +83,7 @@ def _score(metric: str, true: Any, given: Any) -> float:
     """Return the share of right answers; or R², averaged over the columns that vary."""
     if metric == "accuracy":
         return float((true == given).mean())
-    given = np.reshape(given, true.shape)
+    true, given = (np.reshape(values, (len(true), -1)) for values in (true, given))
     spread = ((true - true.mean(0)) ** 2).sum(0)
     varied = spread > 0
     left = ((true - given) ** 2).sum(0)
