@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lightlab.cli import main
 
@@ -70,6 +71,31 @@ def test_two_processes_equal_one(config, capsys):
     one, two = pd.read_csv("one.csv"), pd.read_csv("two.csv")
     pd.testing.assert_frame_equal(one, two, rtol=1e-5)
     assert one.id.is_unique
+
+
+def test_what_is_seen_is_of_all_processes(config):
+    """One process writes, and what it writes is what one process alone sees: curves, activations, evaluation."""
+    assert main(["fit", "--config", config]) == 0
+    on_two("fit", "--config", config)
+    alone, together = Path("runs/wine/version_0"), Path("runs/wine/version_1")
+    files = [sorted(file.parent.relative_to(run) for file in run.rglob("events.out*")) for run in (alone, together)]
+    assert files[0] == files[1]
+    columns = ["epoch", "step", "train/loss", "val/loss", "train/accuracy", "gradient_norm", "learning_rate"]
+    one, two = (pd.read_csv(run / "history.csv") for run in (alone, together))
+    pd.testing.assert_frame_equal(one[columns], two[columns], rtol=1e-4)
+    assert (two.memory_mib > 1.5 * one.memory_mib).all()
+    read = [EventAccumulator(str(run), size_guidance={"histograms": 0}).Reload() for run in (alone, together)]
+    tags = read[0].Tags()["histograms"]
+    assert tags == read[1].Tags()["histograms"]
+    for tag in tags:
+        for mine, theirs in zip(*(events.Histograms(tag) for events in read), strict=True):
+            assert mine.histogram_value.num == theirs.histogram_value.num, tag
+            assert mine.histogram_value.sum == pytest.approx(theirs.histogram_value.sum, rel=1e-3, abs=1e-3), tag
+    seen = [json.loads((run / "evaluation.json").read_text()) for run in (alone, together)]
+    for split in ("val", "test"):
+        mine, theirs = (evaluation["splits"][split] for evaluation in seen)
+        assert mine["confusions"] == theirs["confusions"]
+        assert mine["loss"] == pytest.approx(theirs["loss"], rel=1e-4)
 
 
 def test_fewer_rows_than_processes(config):

@@ -107,7 +107,7 @@ def gather() -> Words:
             options[verb] |= {"--config": "one more config"}
             configured.append(verb)
             files[verb] = f"{YAML} {CHECKPOINT}" if "CHECKPOINT" in parser.usage else YAML
-        elif "PATH" in parser.usage:
+        elif "PATH" in parser.usage or "RUN" in parser.usage:
             files[verb] = ANY
     about = {f"--{name}": first_sentence(part.docstring) for name, part in found.items()}
     return Words(VERBS, options, about, configured, flags, values, words, files)

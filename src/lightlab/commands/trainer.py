@@ -184,13 +184,12 @@ class LightlabCLI(ConfigReader):
             raise RunError(
                 "Training takes at least one step. It took none: see trainer.max_epochs and limit_train_batches."
             )
-        if run is None or self.inspection is None:
-            return
-        best = self._best_weights()
-        if best is None:
+        best = self._best_weights() if run else None
+        if run is None or best is None:
             self._say_diagnosis()
             return
-        self.inspection.see_last(self.trainer)
+        if self.inspection:
+            self.inspection.see_last(self.trainer)
         stored = read_checkpoint(best)
         self.model.load_state_dict(stored["state_dict"])
         test: dict[str, float] = {}
@@ -204,13 +203,13 @@ class LightlabCLI(ConfigReader):
         )
         outcome.write(run / METRICS)
         print(outcome.table(run))
-        assert self.best is not None  # it kept the best weights
-        self.inspection.see_best(self.trainer, outcome, str(self.best.monitor), self.best.mode)
+        if self.inspection and self.best:
+            self.inspection.see_best(self.trainer, outcome, str(self.best.monitor), self.best.mode)
         self._say_diagnosis()
 
     def _say_diagnosis(self) -> None:
-        if self.inspection is not None and self.trainer.is_global_zero:
-            _say(f"doctor: {self.inspection.diagnose().summary()}")
+        if self.inspection and self.trainer.is_global_zero:
+            _say(align([("doctor", self.inspection.diagnose().summary())]))
 
     def _best_weights(self) -> Path | None:
         """Return the file with the best weights, or with the last where no validation told which are best."""

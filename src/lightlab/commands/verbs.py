@@ -15,6 +15,8 @@ VERBS = {
     "check": "find what is wrong with a config, and try the model out, step by step",
     "summary": "show what a model is made of: layers, shapes, parameters, FLOPs, bytes",
     **TRAINER_VERBS,
+    "report": "write what a run came to as a web page, or as a model card",
+    "compare": "show what differs between runs, and which came out best",
     "list": "list what a config can name: layers, heads, data sources, callbacks, …",
     "describe": "say what one of these takes, with an example",
     "schema": "print a JSON Schema of configs, for editors",

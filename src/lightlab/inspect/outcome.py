@@ -56,6 +56,7 @@ class Outcome:
             ("sha256", self.sha256),
             ("md5", self.md5),
             ("curves", f"tensorboard --logdir {run}"),
+            ("report", f"lightlab report {run}"),
             ("predict", f"lightlab predict --config {run / 'config.yaml'}"),
         ]
         return align(lines)
