@@ -58,9 +58,10 @@ def failing(arguments, capsys, code=2):
 
 
 def test_run_folder(run):
-    """A run leaves its config, environment, metrics, checkpoints and events, and nothing else."""
+    """A run leaves its config, environment, figures, checkpoints and TensorBoard's files, and nothing else."""
     names = {path.name for path in run.iterdir() if not path.name.startswith("events.out")}
-    assert names == {"config.yaml", "data.json", "environment.json", "metrics.json", "checkpoints", "hparams.yaml"}
+    files = {"config.yaml", "data.json", "environment.json", "metrics.json", "history.csv", "evaluation.json"}
+    assert names == files | {"checkpoints", "train", "val", "best"}
     assert {path.name for path in (run / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
     environment = json.loads((run / "environment.json").read_text())
     assert environment["packages"]["torch"] == torch.__version__.split("+")[0]
@@ -113,20 +114,23 @@ def test_nothing_but_our_own_lines(config, capfd):
 
 
 def test_tensorboard_has_the_curves(run):
-    """Loss and metrics of both splits, penalty and learning rate for each epoch, hyperparameters with results."""
-    scalars, plugins = {}, set()
-    for file in run.glob("events.out*"):
-        events = EventAccumulator(str(file))
-        events.Reload()
-        scalars |= {name: len(events.Scalars(name)) for name in events.Tags()["scalars"]}
-        plugins |= set(events.summary_metadata)
-    names = [f"{split}/{name}" for split in ("train", "val") for name in ("loss", "accuracy", "f1_macro")]
-    assert {name: scalars[name] for name in [*names, "train/penalty", "lr-AdamW"]} == dict.fromkeys(
-        [*names, "train/penalty", "lr-AdamW"], 4
-    )
-    assert {"hparam/val/loss", "hparam/test/accuracy"} <= scalars.keys()
-    assert "_hparams_/experiment" in plugins
-    assert "hp_metric" not in scalars
+    """Train and validation have one tag for each figure, a value an epoch; those of the best weights are a dot."""
+
+    def read(folder):
+        events = EventAccumulator(str(run / folder)).Reload()
+        return {tag: [(each.step, each.value) for each in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+
+    names = {"metrics/loss", "metrics/accuracy", "metrics/f1_macro"}
+    for folder in ("train", "val"):
+        curves = read(folder)
+        assert curves.keys() == names
+        assert all([step for step, _ in points] == [1, 2, 3, 4] for points in curves.values())
+    outcome = figures(run)
+    for folder, split in (("val", "validation"), ("test", "test")):
+        ((step, value),) = read(f"best/{folder}")["metrics/accuracy"]
+        assert step == outcome["best_epoch"]
+        assert value == pytest.approx(outcome[split][f"{folder}/accuracy"])
+    assert {"training/penalty", "training/learning_rate", "training/gradient_norm"} <= read("").keys()
 
 
 def test_same_config_same_figures(run):

@@ -39,5 +39,6 @@ def test_table():
         "sha256      ab",
         "md5         cd",
         "curves      tensorboard --logdir runs/a/version_0",
+        "report      lightlab report runs/a/version_0",
         "predict     lightlab predict --config runs/a/version_0/config.yaml",
     ]
