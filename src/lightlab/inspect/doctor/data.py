@@ -1,0 +1,54 @@
+"""Whether the data is such that figures mean what they seem to."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from lightlab.inspect.doctor.diagnosis import Figures, Finding
+from lightlab.inspect.doctor.evidence import Evidence
+from lightlab.inspect.doctor.learning import CLEAR, comparable
+from lightlab.inspect.procedure.base import short
+
+#: Validation rows may have so much less left to learn than train rows. Healthy runs, dropout or not, have up to 0.07.
+EASIER = 0.1
+#: So many rows of a split may stand in train, too: iris has one twin in 22, which changes nothing.
+SHARED = 0.1
+_SHARED_ROWS = re.compile(r"(\d+) of (\d+) rows of (\w+) also stand in train")
+_TELLING_COLUMN = re.compile(r"column '(.+)' tells the target '(.+)' by itself")
+
+
+def find_easier(evidence: Evidence) -> Finding | None:
+    """Compare train and validation rows, dropout and augmentation off, with the best weights and with the last."""
+    train, val = evidence.train, comparable(evidence.val)
+    # Few rows that are all easy have a small error of their own, by chance: that of as many train rows counts, too.
+    error = math.hypot(train.error, max(val.error, train.error * math.sqrt(train.rows / val.rows)))
+    easier = min(train.best - val.best, train.last - val.last)
+    if easier < max(EASIER, CLEAR * error):
+        return None
+    losses = train.loss(train.best), val.loss(val.best)
+    text = f"with the same weights train rows cost {short(losses[0])} and validation rows {short(losses[1])} (left to "
+    text += f"learn: {train.best:.0%} and {val.best:.0%}): their targets or inputs differ"
+    figures: Figures = {"train_loss": losses[0], "val_loss": losses[1], "difference": easier, "error": error}
+    advice = ("lightlab data, which compares the splits", "data.init_args.split, so that chance picks the rows")
+    return Finding("validation easier than training", text, figures, advice)
+
+
+def find_leakage(evidence: Evidence) -> Finding | None:
+    """Take up what reading the data has found: columns that tell the target, and many rows in two splits."""
+    for found in evidence.evaluation.findings:
+        if match := _TELLING_COLUMN.match(found):
+            column, target = match.groups()
+            text = f"column {column!r} tells the target {target!r} by itself"
+            advice = (f"data.init_args.ignore: [{column}], if it is not known when predicting",)
+            return Finding("leakage suspected", text, {"column": column, "target": target}, advice)
+    for found in evidence.evaluation.findings:
+        if match := _SHARED_ROWS.match(found):
+            shared, rows, split = int(match[1]), int(match[2]), match[3]
+            if shared > SHARED * rows:
+                text = f"{shared} of {rows} rows of {split} also stand in train, so {split} looks better than it is"
+                figures: Figures = {"shared": shared, "rows": rows, "split": split}
+                return Finding(
+                    "leakage suspected", text, figures, ("each row once", "a split that keeps twins together")
+                )
+    return None

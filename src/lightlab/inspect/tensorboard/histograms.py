@@ -1,0 +1,165 @@
+"""Histograms of weights, gradients and activations, counted on the device and over all processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.utils.tensorboard import SummaryWriter
+
+from lightlab.inspect.evaluation.layers import weighted_modules
+from lightlab.inspect.names import config_layers
+from lightlab.module import Model
+
+#: Bins of a histogram; TensorBoard draws 30.
+BINS = 32
+#: From one epoch with histograms to the next the training gets longer by this factor: what moves early is seen closely,
+#: and a long training has no more of them than can be looked at, 15 in 60 epochs and 27 in 1000.
+GROWTH = 1.25
+
+#: Of more numbers so many are counted: the eye sees no difference, and the training would feel it.
+SAMPLE = 16_384
+
+#: Counts of `BINS` bins, then how many numbers there are, their sum, and the sum of their squares.
+Counted = tuple[Tensor, Tensor, Tensor]
+
+
+class Schedule:
+    """When histograms are due.
+
+    Args:
+        every: after so many epochs; true for more seldom as the training gets longer.
+    """
+
+    def __init__(self, every: int | bool) -> None:
+        self.every = every
+        self._next = 1
+
+    def is_due(self, epoch: int) -> bool:
+        """Return whether they are due after an epoch; the first is 1. Asked for each epoch in turn.
+
+        >>> schedule = Schedule(True)
+        >>> [epoch for epoch in range(1, 31) if schedule.is_due(epoch)]
+        [1, 2, 3, 4, 5, 7, 9, 12, 15, 19, 24, 30]
+        """
+        if self.every is not True:
+            return bool(self.every) and epoch % self.every == 0
+        if epoch < self._next:
+            return False
+        self._next = max(epoch + 1, -int(-epoch * GROWTH // 1))
+        return True
+
+
+def weight_tensors(model: Model) -> dict[str, Tensor]:
+    """Return each parameter by what charts call it: ``0_conv2d/weight``."""
+    return {tag: parameter.detach() for tag, parameter in _parameters(model).items()}
+
+
+def gradient_tensors(model: Model) -> dict[str, Tensor]:
+    """Return the gradient of each parameter that has one, by the parameter's name."""
+    return {
+        tag: parameter.grad.detach().clone()  # the optimizer's next step sets it to zero
+        for tag, parameter in _parameters(model).items()
+        if parameter.grad is not None and not parameter.grad.is_sparse
+    }
+
+
+def _parameters(model: Model) -> dict[str, nn.Parameter]:
+    return {
+        f"{name}/{own}": parameter
+        for name, (_, module) in weighted_modules(model).items()
+        for own, parameter in module.named_parameters(recurse=False)
+    }
+
+
+class Activations:
+    """What each layer of the config gives, of one call of the model.
+
+    Attributes:
+        seen: by the layer's name.
+    """
+
+    def __init__(self) -> None:
+        self.seen: dict[str, Tensor] = {}
+        self._handles: list[Any] = []
+
+    def watch(self, model: Model) -> None:
+        """Look at the next call of a model."""
+        self.stop()
+        self.seen = {}
+        for name, layer in config_layers(model).items():
+            self._handles.append(layer.register_forward_hook(self._keep(name)))
+        # The head comes last: then all is seen.
+        self._handles.append(model.head.register_forward_hook(lambda *_: self.stop()))
+
+    def stop(self) -> None:
+        """Look at no more calls."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
+
+    def _keep(self, name: str) -> Callable[[nn.Module, Any, Any], None]:
+        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+            if isinstance(output, Tensor) and output.is_floating_point():
+                self.seen[name] = output.detach()
+
+        return hook
+
+
+def count(tensors: Mapping[str, Tensor], over_processes: bool = False) -> dict[str, Counted]:
+    """Count numbers by size, on their device; those that are not finite are left out.
+
+    Args:
+        tensors: by name.
+        over_processes: whether the other processes have others of the same names, which are counted, too; all of them
+            must call it.
+
+    Returns:
+        edges of bins, (BINS + 1,), counts of each, (BINS,), and number, sum and sum of squares, (3,), all on the CPU.
+    """
+    together = over_processes and distributed.is_available() and distributed.is_initialized()
+    found = {}
+    for name, tensor in tensors.items():
+        values, low, high = _sample(tensor)
+        if together:
+            distributed.all_reduce(low, distributed.ReduceOp.MIN)
+            distributed.all_reduce(high, distributed.ReduceOp.MAX)
+        least, most = float(low), float(high)
+        if least > most:  # there is not one
+            continue
+        if least == most:
+            least, most = least - 0.5, most + 0.5
+        counts = torch.histc(values, BINS, least, most)
+        sums = torch.stack([values.new_tensor(len(values)), values.sum(), values.square().sum()])
+        if together:
+            distributed.all_reduce(counts)
+            distributed.all_reduce(sums)
+        found[name] = torch.linspace(least, most, BINS + 1), counts.cpu(), sums.cpu()
+    return found
+
+
+def _sample(tensor: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return finite numbers of a tensor, some where there are many, and the least and the largest of all."""
+    numbers = tensor.flatten().float()
+    if not torch.isfinite(numbers.sum()):  # a sum that is too large is no harm: all of it is looked through
+        numbers = numbers[torch.isfinite(numbers)]
+    if not len(numbers):
+        return numbers, *numbers.new_tensor([torch.inf, -torch.inf]).unbind()
+    # An odd step does not keep to the same channels.
+    return numbers[:: len(numbers) // SAMPLE | 1], *torch.aminmax(numbers)
+
+
+def write_histograms(writer: SummaryWriter, group: str, counted: Mapping[str, Counted], step: int) -> None:
+    """Write histograms under ``<group>/<name>``, in one event."""
+    from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary
+
+    values = []
+    for name, (edges, counts, (number, total, squares)) in counted.items():
+        proto = HistogramProto(
+            min=float(edges[0]), max=float(edges[-1]), num=float(number), sum=float(total), sum_squares=float(squares),
+            bucket_limit=edges[1:].tolist(), bucket=counts.tolist(),
+        )  # fmt: skip
+        values.append(Summary.Value(tag=f"{group}/{name}", histo=proto))
+    writer._get_file_writer().add_summary(Summary(value=values), step)  # type: ignore[no-untyped-call]  # torch has no types here

@@ -1,0 +1,66 @@
+"""What a run is, in words, as the Markdown that TensorBoard shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from lightlab.inspect.evaluation import Mistake
+from lightlab.inspect.summary import summarize
+from lightlab.inspect.summary_text import as_markdown
+from lightlab.module import Model
+
+
+def config_text(config: str) -> str:
+    """Return a config, YAML, as it is."""
+    return f"~~~yaml\n{config.rstrip()}\n~~~"
+
+
+def summary_text(model: Model) -> str:
+    """Return what a model is made of: a line for each layer of the config, and for what is inside it."""
+    return as_markdown(summarize(model, depth=2))
+
+
+def environment_text(environment: Mapping[str, Any]) -> str:
+    """Return what ``environment.json`` holds, a line each.
+
+    >>> print(environment_text({"python": "3.12", "packages": {"torch": "2.10", "pandas": None}, "gpus": []}))
+    | environment | |
+    | :-- | :-- |
+    | python | 3.12 |
+    | torch | 2.10 |
+    """
+    facts = {**environment, **environment.get("packages", {})}
+    words = {name: ", ".join(map(str, fact)) if isinstance(fact, list) else fact for name, fact in facts.items()}
+    left_out = (None, "")
+    lines = [
+        (name.replace("_", " "), fact) for name, fact in words.items() if name != "packages" and fact not in left_out
+    ]
+    return _table(["environment", ""], lines)
+
+
+def mistakes_text(mistakes: Sequence[Mistake]) -> str:
+    """Return mistakes, a line each, with what their rows hold."""
+    columns = list(mistakes[0].values) if mistakes else []
+    probabilities = any(mistake.probability is not None for mistake in mistakes)
+    heading = ["row", "loss", "true", "predicted", *(["probability"] if probabilities else []), *columns]
+    lines = []
+    for mistake in mistakes:
+        sure = [_number(mistake.probability)] if probabilities else []
+        values = [mistake.values.get(column, "") for column in columns]
+        lines.append([mistake.row, _number(mistake.loss), mistake.true, mistake.predicted, *sure, *values])
+    return _table(heading, lines)
+
+
+def _number(number: float | None) -> str:
+    return "-" if number is None else f"{number:.4g}"
+
+
+def _table(heading: Sequence[str], lines: Iterable[Sequence[Any]]) -> str:
+    rows = [heading, [":--"] * len(heading), *lines]
+    return "\n".join(f"| {' | '.join(_cell(cell) for cell in row)} |" for row in rows)
+
+
+def _cell(value: Any) -> str:
+    """Return a cell; a line end or bar in it would end it."""
+    return " ".join(str(value).replace("|", "\\|").split())
