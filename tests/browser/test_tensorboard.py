@@ -191,7 +191,7 @@ def test_histograms(board, kind):
     """Weights, gradients and activations of the first layer are there."""
     tags = [(run, tag) for run, tags in board.get(f"plugin/{kind}/tags").items() for tag in tags]
     for what in ("weights", "gradients", "activations"):
-        run, tag = next((run, tag) for run, tag in tags if tag.startswith(f"{what}/0_conv2d"))
+        run, tag = next((run, tag) for run, tag in tags if f"{what}/0_conv2d" in tag)
         points = board.get(f"plugin/{kind}/{kind}", run=run, tag=tag)
         assert len(points) >= 2
         assert all(step <= EPOCHS for _, step, _ in points)
@@ -283,13 +283,20 @@ def dark_share(element):
 # Images
 
 
-def test_images(board):
-    """There are images of training, and charts of the validation split; they are PNG files."""
-    tags = [(run, tag) for run, tags in board.get("plugin/images/tags").items() for tag in tags]
-    assert tags
-    for run, tag in tags:
-        found = board.get("plugin/images/images", run=run, tag=tag, sample=0)
-        content = board.get("plugin/images/individualImage", **dict(parse_qsl(found[-1]["query"])))
+@pytest.mark.parametrize(
+    ("run", "names"),
+    [
+        (DIGITS, {"first_batch", "worst_mistakes", "confusion_matrix", "roc", "precision_recall", "calibration"}),
+        (DIABETES, {"predictions", "residuals"}),
+    ],
+)
+def test_images(all_runs, run, names):
+    """There are images of training, and the charts that a problem has; they are PNG files."""
+    found = {tag.rpartition("/")[2]: tag for tag in all_runs.get("plugin/images/tags")[run]}
+    assert found.keys() == names
+    for tag in found.values():
+        (image,) = all_runs.get("plugin/images/images", run=run, tag=tag, sample=0)
+        content = all_runs.get("plugin/images/individualImage", **dict(parse_qsl(image["query"])))
         assert Image.open(io.BytesIO(content)).format == "PNG"
 
 

@@ -104,7 +104,7 @@ def test_refused(arguments, message):
     assert not list(Path().rglob("*report*")) + list(Path().glob("a.*"))
 
 
-@pytest.mark.parametrize("name", ["evaluation.json", "metrics.json"])
+@pytest.mark.parametrize("name", ["config.yaml", "environment.json", "evaluation.json", "metrics.json", "data.json"])
 def test_unreadable_file(name):
     """A file that is damaged is an error that names it, and leaves no report."""
     folder = make_run("runs/pets/version_0")

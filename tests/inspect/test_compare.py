@@ -332,6 +332,18 @@ def test_the_text_fits(count, width):
         assert "(--format csv has all)" in " ".join(words)
 
 
+def test_cells_are_whole_or_left_out():
+    """Whatever the width, what a line has is what it has where there is room for all."""
+    comparison = sweep(6)
+    whole = {line.split()[0]: set(line.split()) for line in as_text(comparison, None).splitlines() if line}
+    for width in range(30, 130):
+        lines = as_text(comparison, width).splitlines()
+        assert sum(line.startswith("version_") for line in lines) == 6
+        for line in lines:
+            if line.startswith("version_"):
+                assert set(line.split()) <= whole[line.split()[0]]
+
+
 def test_few_runs_stand_beside_each_other():
     """Two runs on a narrow terminal are columns, with all there is; more of them are lines."""
     text = as_text(sweep(2), 80)

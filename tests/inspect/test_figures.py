@@ -57,7 +57,7 @@ HISTORY = make_history()
 DRAWN = {
     "history": lambda: figures.draw_history(HISTORY, figures.metric_charts(HISTORY)[:1], 3),
     "confusion": lambda: figures.draw_confusion(make_confusion(NAMES)),
-    "many classes": lambda: figures.draw_confusion(make_confusion(range(200) and [f"class {n}" for n in range(200)])),
+    "many classes": lambda: figures.draw_confusion(make_confusion([f"class {place}" for place in range(200)])),
     "roc": lambda: figures.draw_roc(make_curves(NAMES)),
     "precision-recall": lambda: figures.draw_precision_recall(make_curves(NAMES)),
     "calibration": lambda: figures.draw_calibration(Calibration((0.5, 0.9), (0.4, 0.95), (10, 12), 0.05)),

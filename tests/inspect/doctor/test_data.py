@@ -1,5 +1,7 @@
 """What the data does to figures: leaks, and splits that differ; on runs made by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from lightlab.data.findings import find_leaks
 from lightlab.data.rows import Rows
 from lightlab.inspect.doctor import diagnose
+from lightlab.inspect.evaluation import SampleLoss
 
 
 @pytest.fixture
@@ -25,6 +28,14 @@ def test_telling_column(make_history, make_evaluation, config, leak):
     assert first.text == "column 'copy' tells the target 'y' by itself"
     assert first.remedies[0].startswith("data.init_args.ignore: [copy]")
     assert second.illness == "overfitting"
+
+
+def test_several_telling_columns(make_history, make_evaluation, config, leak):
+    """All of them are to be ignored."""
+    evaluation = make_evaluation(findings=(leak, leak.replace("copy", "other")))
+    (finding,) = diagnose(make_history([0.5, 0.01]), evaluation, config).findings
+    assert finding.text.endswith("by itself, and so do 1 more")
+    assert finding.remedies[0].startswith("data.init_args.ignore: [copy, other]")
 
 
 @pytest.mark.parametrize(("shared", "ill"), [(1, False), (30, True)])
@@ -46,3 +57,10 @@ def test_shared_rows(illnesses, shared, ill):
 def test_easier(illnesses, train, val, error, ill):
     """Validation rows that are easier with all weights, by more than chance and more than a little."""
     assert illnesses(train=train, val=val, error=error) == ["validation easier than training"] * ill
+
+
+def test_few_rows_that_are_easy_by_chance(make_history, make_evaluation, config):
+    """A few easy rows have a small error themselves; how much the train rows differ says what chance can do."""
+    evaluation = make_evaluation(train=(0.4, 0.4), val=(0.05, 0.05), error=0.08)
+    samples = {**evaluation.samples, "val": SampleLoss(6, 0.05, 0.05, 0.02, 1.0, 0.0)}
+    assert diagnose(make_history([0.9, 0.4]), replace(evaluation, samples=samples), config).healthy

@@ -3,6 +3,7 @@
 import json
 import math
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -106,8 +107,6 @@ def test_odd_evaluations(make_history, make_evaluation, config, samples):
 
 def test_targets_that_are_all_the_same(make_history, make_evaluation, config):
     """Where there is nothing to learn, there is no scale for it."""
-    from dataclasses import replace
-
     evaluation = make_evaluation()
     samples = {split: replace(sample, constant=0.0) for split, sample in evaluation.samples.items()}
     assert diagnose(make_history(GOOD), replace(evaluation, samples=samples), config).findings == ()

@@ -42,6 +42,7 @@ def test_overfitting_without_a_rise(make_history, make_evaluation, config):
     ("train", "val", "error", "ill"),
     [
         ((0.02, 0.01), (0.2, 0.32), 0.02, True),  # risen by more than a tenth
+        ((0.3, 0.29), (0.2, 0.32), 0.005, False),  # risen as far, to where the train rows are
         ((0.02, 0.01), (0.25, 0.28), 0.02, False),  # a gap as most data has it, and no rise
         ((0.4, 0.3), (0.55, 0.6), 0.05, False),  # noise that nobody can predict
         ((0.02, 0.01), (0.2, 0.6), 0.25, False),  # chance can make as much
@@ -64,6 +65,35 @@ def test_cut_short(make_history, make_evaluation, config):
     assert diagnose(history, evaluation, {**config, "trainer": {"max_epochs": 50}}).healthy
 
 
+def test_cut_short_by_steps(make_history, make_evaluation, config):
+    """A limit of steps is one, too; the train loss stands in where there is no validation."""
+    losses = [1.2 - 0.06 * epoch for epoch in range(10)]
+    history, evaluation = make_history(losses), make_evaluation(train=(0.66, 0.66), val=None)
+    (finding,) = diagnose(history, evaluation, {**config, "trainer": {"max_epochs": -1, "max_steps": 100}}).findings
+    assert finding.text.startswith("train/loss was still falling at the end")
+    assert finding.remedies[0] == "trainer.max_steps: 200"
+    assert diagnose(history, evaluation, {**config, "trainer": {"max_steps": 101}}).healthy
+
+
+def test_a_slow_fall_counts_where_there_is_more_to_learn(illnesses):
+    """A loss that falls by a tenth is no illness by itself; it is one where another learner does better."""
+    losses = [0.8, 0.77, 0.74, 0.72, 0.7, 0.68, 0.66, 0.64, 0.62]
+    options = {"train": (0.62, 0.62), "val": (0.62, 0.62), "limit": 9}
+    assert illnesses(losses, losses, **options) == []
+    assert illnesses(losses, losses, reference=trees(0.9, 0.4), **options) == ["underfitting"]
+
+
+def test_weights_that_learned_more_than_the_best(illnesses):
+    """What the last weights learned of the train rows can be learned, whatever the best ones left."""
+    assert illnesses(FLAT, FLAT, train=(0.7, 0.05), val=(0.3, 0.3), reference=trees(0.9, 0.4)) == []
+
+
+def test_what_overfits_is_not_told_to_learn_more(illnesses):
+    """Where what was learned holds for train rows only, a larger network is no remedy."""
+    options = {"train": (0.7, 0.5), "val": (0.8, 1.1), "reference": trees(0.9, 0.2)}
+    assert illnesses(FLAT, FLAT, **options) == ["overfitting"]
+
+
 def test_cut_short_after_two_epochs(illnesses):
     """Two epochs are enough to see it."""
     assert illnesses([1.4, 0.9], [1.3, 0.8], train=(0.7, 0.7), val=(0.8, 0.8), limit=2) == ["underfitting"]
@@ -78,6 +108,22 @@ def test_another_learner_does_better(make_history, make_evaluation, config):
     assert plateau.illness == "plateaued"
     assert plateau.text.startswith("train/loss has stood at 0.70 since epoch 3 of 9; extremely")
     assert plateau.figures["since_epoch"] == 3
+
+
+def test_a_plateau_is_long(illnesses):
+    """A loss that stood still in the last epochs only has no plateau."""
+    options = {"train": (0.7, 0.7), "val": (0.7, 0.7), "reference": trees(0.92, 0.3)}
+    losses = [1.5, 1.4, 1.3, 1.2, 1.1, 1.0, 0.9, 0.8, 0.7]
+    assert illnesses(losses, losses, **options) == ["underfitting"]
+
+
+def test_a_rate_that_is_too_low_is_raised(make_history, make_evaluation, config):
+    """A loss that has never moved takes larger steps, one that stopped takes smaller ones."""
+    evaluation = make_evaluation(train=(0.7, 0.7), val=(0.7, 0.7), reference=trees(0.92, 0.3))
+    advice = [
+        diagnose(make_history(losses), evaluation, config).findings[1].remedies[0] for losses in ([0.7] * 9, FLAT)
+    ]
+    assert [text.split("(")[1] for text in advice] == ["ten times what it is)", "a tenth of what it is)"]
 
 
 @pytest.mark.parametrize(

@@ -88,12 +88,31 @@ def test_less_of_what_is_too_much(setup):
     assert remedies.penalise_less(setup(USED)) == "a smaller l1 or l2 than 0.5: 0.005"
 
 
+def test_a_high_rate_is_not_raised(setup):
+    """Ten times a rate of a hundredth helps nobody."""
+    high = {"optimizer": {"class_path": "Adam", "init_args": {"lr": 0.01}}}
+    assert remedies.raise_rate(setup(model=high)) is None
+
+
 def test_images_are_augmented(setup):
     """Images are told by their layers or their source; nothing else is moved about."""
     advice = "data.init_args.augment: [{translation: 0.1}]"
     assert remedies.augment(setup([{"conv2d": 4}])) == advice
     assert remedies.augment(setup(data={"class_path": "lightlab.ImageFolderData"})) == advice
     assert remedies.augment(setup(data={"class_path": "TableData"})) is None
+
+
+def test_recurrent_layers(setup):
+    """They take no penalty, and batch_norm does not suit them."""
+    recurrent = setup([{"gru": {"units": 64}}])
+    assert remedies.penalise(recurrent) is None
+    assert remedies.normalise_layers(recurrent) == "a layer_norm after model.layers[0].gru"
+    assert remedies.make_smaller(recurrent) == "model.layers[0].gru.units: 32"
+
+
+def test_the_narrowest_is_widened(setup):
+    """A layer of few units is what all has to pass."""
+    assert remedies.make_larger(setup([{"dense": 64}, {"dense": 2}])) == "model.layers[1].dense.units: 32"
 
 
 def test_a_config_takes_what_is_proposed(setup):

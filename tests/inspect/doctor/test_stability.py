@@ -18,8 +18,8 @@ def layers(*gradients, dead=None):
 
 def test_exploding(make_history, make_evaluation, config):
     """The layer with the largest gradient is named; small ones beside it are no second illness."""
-    evaluation = make_evaluation(layers=layers(1e-3, 1e5, 0.1))
-    (finding,) = diagnose(make_history([0.9, 0.1], [0.8, 0.1]), evaluation, config).findings
+    evaluation = make_evaluation(train=(0.5, 0.5), val=(0.5, 0.5), layers=layers(1e-3, 1e5, 0.1))
+    (finding,) = diagnose(make_history([0.9, 0.5], [0.8, 0.5]), evaluation, config).findings
     assert finding.illness == "exploding gradients"
     assert finding.text.startswith("in 1 of 3 layers, most at model.layers[1].dense: 1.00e+05 times")
     assert finding.remedies[0] == "trainer.gradient_clip_val: 1.0"
@@ -72,7 +72,9 @@ def test_jumps(make_history, make_evaluation, config):
 
 def test_losses_that_waver_are_stable(illnesses):
     """Dropout and small batches make a loss go up and down by a little."""
-    assert illnesses([0.9, 0.5, 0.54, 0.5, 0.55, 0.5, 0.54, 0.5], [], train=(0.1, 0.1), val=None) == []
+    assert (
+        illnesses([2.0, 1.5, 1.7, 1.4, 1.6, 1.2, 1.3, 0.5, 0.54, 0.5, 0.54, 0.5], [], train=(0.1, 0.1), val=None) == []
+    )
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, 1e9])

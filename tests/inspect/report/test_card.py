@@ -36,6 +36,7 @@ def test_sections(make_run):
     assert "| loss, train | █" in card
     assert "| cat | dog | 7 |" in card
     assert "\n\n\n" not in card
+    assert "Epochs trained: 12. The weights are those of epoch 7, chosen by val/loss." in card
 
 
 def test_config_is_what_repeats_the_run(make_run):
@@ -80,7 +81,7 @@ def test_run_that_broke_off(make_run):
     for name in ("metrics.json", "evaluation.json", "history.csv", "data.json"):
         (run.path / name).unlink()
     card = render_markdown(Run(run.path))
-    assert "**Training broke off, or still goes on: no epoch had ended" in card
+    assert "**Training broke off, or still goes on: its history has no epoch yet" in card
     assert "No epoch has ended." in card
     assert "There are no final metrics." in card
     assert "may still change" in card

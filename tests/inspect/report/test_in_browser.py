@@ -35,7 +35,7 @@ def open_page(chromium):
     def look(run, viewport=DESK):
         file = Path("report.html").resolve()
         file.write_text(render_html(run), encoding="utf-8")
-        page = chromium.new_page(viewport=viewport)
+        page = chromium.new_page(viewport=viewport, is_mobile=viewport is PHONE)
         page.on("console", lambda message: faults.append(message.text))
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("dialog", lambda dialog: faults.append(dialog.message))

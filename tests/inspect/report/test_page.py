@@ -84,7 +84,7 @@ def test_run_that_broke_off(left, make_run):
     assert "Training broke off, or still goes on" in text
     assert "There are no final metrics." in text
     assert "There is no such file." in text
-    assert ("12 epochs had ended" in text) == ("history.csv" in left)
+    assert ("its history ends with epoch 12" in text) == ("history.csv" in left)
     assert ("No epoch has ended." in text) == ("history.csv" not in left)
     assert ("0123abcd" in text) == ("data.json" in left)
 

@@ -23,13 +23,16 @@ model:
   lr_scheduler: {class_path: OneCycleLR, init_args: {max_lr: 0.01}, interval: step, warmup: 100}
 early_stopping: {monitor: val/loss, patience: 10, mode: null}
 tensorboard: {histograms: 5}
-trainer: {max_epochs: 60, default_root_dir: runs, precision: 16-mixed, enable_progress_bar: true}
+checkpoint: {every_n_epochs: 1, monitor: val/accuracy}
+trainer:
+  {max_epochs: 60, accelerator: auto, max_steps: -1, accumulate_grad_batches: 2, default_root_dir: runs,
+  precision: 16-mixed, enable_progress_bar: true}
 ckpt_path: best
 """)
 
 
 def test_names_are_short():
-    """Sections whose keys speak for themselves are not named; classes stand by their names, lists in one line."""
+    """Keys that speak for themselves stand without sections, lists in one line; what is usual is left out."""
     assert flatten_config(CONFIG) == {
         "seed_everything": 42,
         "data": "BundledData",
@@ -50,7 +53,9 @@ def test_names_are_short():
         "lr_scheduler.warmup": 100,
         "early_stopping.monitor": "val/loss",
         "early_stopping.patience": 10,
+        "checkpoint.monitor": "val/accuracy",
         "max_epochs": 60,
+        "accumulate_grad_batches": 2,
         "precision": "16-mixed",
     }
 

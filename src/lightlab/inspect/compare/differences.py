@@ -39,7 +39,7 @@ def find_differences(configs: Sequence[Mapping[str, Any]]) -> Differences:
         {'layers': ['…', '…, dropout: 0.5, …']}
     """
     settings = [flatten_config(_without_layers(config)) for config in configs]
-    layers = _flatten_layers([list(config.get("model", {}).get("layers") or []) for config in configs])
+    layers = _flatten_layers([list(_model(config).get("layers") or []) for config in configs])
     flat = [{**one, **two} for one, two in zip(settings, layers, strict=True)]
     names = dict.fromkeys(name for values in flat for name in values)
     found = {name: [values.get(name) for values in flat] for name in names}
@@ -62,9 +62,12 @@ def shorten_keys(keys: Sequence[str]) -> dict[str, str]:
     return short
 
 
+def _model(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    return config.get("model") or {}
+
+
 def _without_layers(config: Mapping[str, Any]) -> dict[str, Any]:
-    model = {name: value for name, value in config.get("model", {}).items() if name != "layers"}
-    return {**config, "model": model}
+    return {**config, "model": {name: value for name, value in _model(config).items() if name != "layers"}}
 
 
 def _flatten_layers(layers: Sequence[list[Any]]) -> list[dict[str, Plain]]:
@@ -105,7 +108,7 @@ def _tell_apart(lists: Sequence[list[str]]) -> list[str]:
 
 def _matches(first: list[str], second: list[str]) -> list[tuple[int, int]]:
     """Return the places in two lists of what they have in common, in its order."""
-    blocks = SequenceMatcher(None, first, second, autojunk=False).get_matching_blocks()
+    blocks = SequenceMatcher(None, first, second).get_matching_blocks()
     return [(block.a + step, block.b + step) for block in blocks for step in range(block.size)]
 
 

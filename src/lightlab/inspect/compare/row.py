@@ -83,7 +83,7 @@ def read_row(run: Run, name: str) -> Row:
     return Row(
         run=run,
         name=name,
-        problem=evaluation.problem if evaluation else run.config.get("model", {}).get("problem") or "",
+        problem=evaluation.problem if evaluation else (run.config.get("model") or {}).get("problem") or "",
         monitor=monitor,
         mode=mode,
         figures={metric: value for metric, value in figures.items() if metric.startswith(("val/", "test/"))},

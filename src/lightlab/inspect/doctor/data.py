@@ -36,19 +36,28 @@ def find_easier(evidence: Evidence) -> Finding | None:
 
 def find_leakage(evidence: Evidence) -> Finding | None:
     """Take up what reading the data has found: columns that tell the target, and many rows in two splits."""
-    for found in evidence.evaluation.findings:
-        if match := _TELLING_COLUMN.match(found):
-            column, target = match.groups()
-            text = f"column {column!r} tells the target {target!r} by itself"
-            advice = (f"data.init_args.ignore: [{column}], if it is not known when predicting",)
-            return Finding("leakage suspected", text, {"column": column, "target": target}, advice)
-    for found in evidence.evaluation.findings:
-        if match := _SHARED_ROWS.match(found):
+    said = evidence.evaluation.findings
+    return _find_telling_columns(said) or _find_shared_rows(said)
+
+
+def _find_telling_columns(said: tuple[str, ...]) -> Finding | None:
+    pairs = [match.groups() for text in said if (match := _TELLING_COLUMN.match(text))]
+    if not pairs:
+        return None
+    columns = list(dict.fromkeys(column for column, _ in pairs))
+    text = f"column {columns[0]!r} tells the target {pairs[0][1]!r} by itself"
+    text += f", and so do {len(columns) - 1} more" if len(columns) > 1 else ""
+    advice = f"data.init_args.ignore: [{', '.join(columns)}] (what is not known when a prediction is made)"
+    return Finding("leakage suspected", text, {"column": columns[0], "columns": len(columns)}, (advice,))
+
+
+def _find_shared_rows(said: tuple[str, ...]) -> Finding | None:
+    for text in said:
+        if match := _SHARED_ROWS.match(text):
             shared, rows, split = int(match[1]), int(match[2]), match[3]
             if shared > SHARED * rows:
                 text = f"{shared} of {rows} rows of {split} also stand in train, so {split} looks better than it is"
                 figures: Figures = {"shared": shared, "rows": rows, "split": split}
-                return Finding(
-                    "leakage suspected", text, figures, ("each row once", "a split that keeps twins together")
-                )
+                advice = ("each row once", "data.init_args.split: {groups: COLUMN}, which keeps such rows together")
+                return Finding("leakage suspected", text, figures, advice)
     return None

@@ -72,7 +72,9 @@ def _say_health(evidence: Evidence) -> str:
         val = evidence.val
         best = short(val.loss(val.best))
     except UnknownError:
-        return f"train/loss {short(train.loss(train.best))} (left to learn: {left}); there is no validation split"
+        return (
+            f"train/loss {short(train.loss(train.best))} (left to learn: {left}); of validation rows nothing is known"
+        )
     try:
         comparable(val)
     except UnknownError:

@@ -13,6 +13,8 @@ Remedy = Callable[[Setup], str | None]
 STRONG_DROPOUT = 0.3
 #: A penalty below this keeps no network from learning.
 STRONG_PENALTY = 1e-3
+#: From this learning rate on nothing is gained by one of ten times as much.
+HIGH_RATE = 0.01
 #: The narrowest layer is made at least so wide; and none is made narrower than that many units.
 WIDE, NARROW = 32, 8
 #: Activations that are flat on both sides, so that gradients shrink in each layer.
@@ -32,12 +34,12 @@ def propose(setup: Setup, *remedies: Remedy) -> tuple[str, ...]:
 
 
 def more_data(setup: Setup) -> str | None:
-    """The best remedy, where there are any."""
+    """Take the best remedy, where there are any."""
     return "more rows"
 
 
 def tell_more(setup: Setup) -> str | None:
-    """What no network can make good for."""
+    """Look for what no network can make good for."""
     return "inputs that tell more of the target"
 
 
@@ -124,7 +126,7 @@ def lower_rate(setup: Setup) -> str | None:
 def raise_rate(setup: Setup) -> str | None:
     """Take steps ten times as long."""
     key, rate = setup.rate
-    return f"{key}: {_number(rate * 10)} (ten times what it is)"
+    return f"{key}: {_number(rate * 10)} (ten times what it is)" if rate < HIGH_RATE else None
 
 
 def schedule(setup: Setup) -> str | None:

@@ -149,7 +149,7 @@ def to_svg(figure: Figure, name: str = "") -> str:
     """
     buffer = BytesIO()
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-    with _any_letters(), matplotlib.rc_context({"svg.fonttype": "path", "svg.hashsalt": "lightlab"}):
+    with _any_letters(), matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "lightlab"}):
         figure.savefig(buffer, format="svg", metadata=nothing)
     text = buffer.getvalue().decode()
     text = text[text.index("<svg") :].rstrip()

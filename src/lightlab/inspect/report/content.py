@@ -71,7 +71,7 @@ class Content:
 
     @property
     def epochs(self) -> int:
-        """How many have ended."""
+        """How many were trained, as far as that is known."""
         return self.outcome.epochs if self.outcome else int(self.history["epoch"].max()) if len(self.history) else 0
 
     @property
@@ -86,8 +86,8 @@ class Content:
             return ""
         if self.outcome:
             return "This run has no evaluation.json, so that charts of its predictions and its layers are missing."
-        ended = f"{self.epochs} epochs had ended" if self.epochs else "no epoch had ended"
-        return f"Training broke off, or still goes on: {ended} when this was written, and there are no final metrics."
+        so_far = f"its history ends with epoch {self.epochs}" if self.epochs else "its history has no epoch yet"
+        return f"Training broke off, or still goes on: {so_far}, and there are no final metrics."
 
     @property
     def key_figures(self) -> list[tuple[str, str]]:

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from lightlab.config.documents import Dumper
+from lightlab.config.sections import section_signature
 
 if TYPE_CHECKING:
     from tensorboard.compat.proto.summary_pb2 import Summary
 
 #: What TensorBoard takes for a hyperparameter.
 Plain = str | int | float | bool
-#: The sections that say what is learned and how, and those whose keys are told apart without their names.
-SECTIONS = ("seed_everything", "data", "model", "early_stopping", "checkpoint", "trainer")
+#: The sections that say what is learned and how, and those whose keys speak for themselves.
+SECTIONS = ("seed_everything", "data", "model", "early_stopping")
 UNNAMED = ("model", "trainer")
 #: The arguments of the Trainer that results depend on.
 TRAINER = (
@@ -32,8 +33,8 @@ MOST_LETTERS = 500
 def flatten_config(config: Mapping[str, Any]) -> dict[str, Plain]:
     """Return what results depend on, by short names.
 
-    Classes stand by their names, lists such as the layers as one line of YAML; null and what only says where files lie
-    is left out.
+    Classes stand by their names, lists such as the layers as one line of YAML. Left out are null, what only says where
+    files lie, and what the Trainer and checkpoints do anyway: a page has room for a few.
 
     Args:
         config: with all sections, as the run folder keeps it.
@@ -49,10 +50,15 @@ def flatten_config(config: Mapping[str, Any]) -> dict[str, Plain]:
         {'data': 'BundledData', 'data.name': 'iris', 'layers': '[{dense: {units: 8}}, tanh]',
         'optimizer': 'AdamW', 'optimizer.lr': 0.1}
     """
-    chosen = {name: config[name] for name in SECTIONS if name in config}
-    trainer = chosen.get("trainer") or {}
-    chosen["trainer"] = {name: trainer[name] for name in TRAINER if name in trainer}
-    return dict(_leaves("", chosen))
+    trainer = {name: value for name, value in _other_than_usual(config, "trainer").items() if name in TRAINER}
+    others = {"checkpoint": _other_than_usual(config, "checkpoint"), "trainer": trainer}
+    return dict(_leaves("", {name: config[name] for name in SECTIONS if name in config} | others))
+
+
+def _other_than_usual(config: Mapping[str, Any], section: str) -> dict[str, Any]:
+    """Return the keys of a section whose values are not the default."""
+    defaults = {each.name: each.default for each in section_signature(section).parameters}
+    return {name: value for name, value in (config.get(section) or {}).items() if value != defaults.get(name)}
 
 
 def _leaves(name: str, value: Any) -> Iterator[tuple[str, Plain]]:
