@@ -11,6 +11,7 @@ from lightlab.config.classes import ClassSpec
 from lightlab.config.documents import Dumper
 from lightlab.config.sections import CONFIG, SECTIONS, section_signature
 from lightlab.config.sources import spell_out
+from lightlab.optim import OPTIMIZERS, class_signature, parse_optimizer
 from lightlab.signatures import REQUIRED, Code, Signature, read_signature
 
 #: What lightlab asks of the Trainer unless the config says otherwise.
@@ -24,6 +25,8 @@ def with_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
         if section != "data" and isinstance(filled.get(section), Mapping):
             own = TRAINER_DEFAULTS if section == "trainer" else {}
             filled[section] = _with_defaults({**own, **filled[section]}, section_signature(section))
+    if isinstance(filled.get("model"), Mapping):
+        filled["model"]["optimizer"] = _fill_optimizer(filled["model"]["optimizer"])
     filled["trainer"] = {name: _fill(value) for name, value in filled["trainer"].items()}
     return spell_out({name: _fill(value) for name, value in filled.items()})
 
@@ -40,6 +43,13 @@ def _with_defaults(values: Mapping[str, Any], signature: Signature) -> dict[str,
     defaults = {each.name: each.default for each in signature.parameters if not isinstance(each.default, Code)}
     both = {name: values.get(name, default) for name, default in defaults.items()} | dict(values)
     return {name: value for name, value in both.items() if name in values or value not in (None, REQUIRED)}
+
+
+def _fill_optimizer(given: Any) -> dict[str, Any]:
+    """Return an optimizer with its class and its arguments: what torch has by default may be another one day."""
+    spec = parse_optimizer(given, ("model", "optimizer"))
+    arguments = _with_defaults(spec.arguments, class_signature(OPTIMIZERS[spec.name]))
+    return {"class_path": spec.name, "init_args": arguments}
 
 
 def _fill(value: Any) -> Any:

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from lightlab import BundledData, SyntheticData, TableData
-from lightlab.inspect.procedure.base import Result, one_line, quiet, row_losses, seeded, short
+from lightlab.inspect.numbers import short
+from lightlab.inspect.procedure.base import Result, one_line, quiet, row_losses, seeded
 
 
 def test_random_rows_are_like_the_data(make_subject):

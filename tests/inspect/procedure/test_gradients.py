@@ -1,7 +1,6 @@
 """Gradients and dead units: networks that are well pass, and what is wrong is named by its place in the config."""
 
 import pytest
-import torch
 from torch import nn
 
 from lightlab import BundledData

@@ -8,7 +8,7 @@ import re
 from lightlab.inspect.doctor.diagnosis import Figures, Finding
 from lightlab.inspect.doctor.evidence import Evidence
 from lightlab.inspect.doctor.learning import CLEAR, comparable
-from lightlab.inspect.procedure.base import short
+from lightlab.inspect.numbers import short
 
 #: Validation rows may have so much less left to learn than train rows. Healthy runs, dropout or not, have up to 0.07.
 EASIER = 0.1

@@ -21,7 +21,7 @@ from lightlab.inspect.doctor.learning import (
 )
 from lightlab.inspect.doctor.stability import find_dead_units, find_exploding, find_unstable, find_vanishing
 from lightlab.inspect.evaluation.record import Evaluation
-from lightlab.inspect.procedure.base import short
+from lightlab.inspect.numbers import short
 
 #: By illness; first what makes all figures worthless, then causes, then what follows from them.
 RULES: dict[str, Callable[[Evidence], Finding | None]] = {

@@ -27,8 +27,8 @@ from lightlab.inspect.doctor.remedies import (
     tell_more,
     train_longer,
 )
-from lightlab.inspect.evaluation.evaluate import SUSPECT
-from lightlab.inspect.procedure.base import short
+from lightlab.inspect.limits import SUSPECT
+from lightlab.inspect.numbers import short
 
 #: With the last weights, validation rows may have so much more left to learn than train rows. Healthy runs have up to
 #: 0.3, also where half of the target is noise; what was learned by heart has 0.5 to 2.

@@ -22,9 +22,8 @@ from lightlab.inspect.doctor.remedies import (
     unsaturate,
     warm_up,
 )
-from lightlab.inspect.procedure.base import short
-from lightlab.inspect.procedure.gradients import DEAD_FAILED, DEAD_WARNED, EXPLODING, VANISHING
-from lightlab.inspect.procedure.start import FAILED as WILD
+from lightlab.inspect.limits import DEAD_FAILED, DEAD_WARNED, EXPLODING, VANISHING, WILD
+from lightlab.inspect.numbers import short
 
 #: The train loss jumps where its share rises by so much, and by such a part of itself, from one epoch to the next. So
 #: many jumps, in such a part of the epochs, are unstable: Adam with a hundred times its usual rate has 4 to 8 in 30; of

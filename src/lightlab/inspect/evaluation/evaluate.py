@@ -15,6 +15,7 @@ from lightlab.inspect.evaluation.layers import Norms, describe_layers, weight_hi
 from lightlab.inspect.evaluation.look import Answers, evaluating, look
 from lightlab.inspect.evaluation.record import Evaluation, Reference, SampleLoss, SplitRecord
 from lightlab.inspect.evaluation.reference import find_reference
+from lightlab.inspect.limits import SUSPECT
 from lightlab.inspect.procedure.chance import best_constant, best_logits
 from lightlab.module import Model
 
@@ -25,9 +26,6 @@ SAMPLE_ROWS, FLOOR_ROWS = 512, 100
 #: Where dead units are looked for the sample goes through the network at once: so many rows are taken in any case, and
 #: more only where these are not too many numbers.
 FEWEST_ROWS, MOST_NUMBERS = 16, 2_000_000
-#: Where the train split's loss is above this share of the way from the floor to the best constant answer, another kind
-#: of learner is asked whether there is more to be learned.
-SUSPECT = 0.3
 
 
 class Evaluator:

@@ -9,8 +9,10 @@ import torch
 
 from lightlab.inspect.data_text import table
 from lightlab.inspect.dead_units import watch_dead_units
+from lightlab.inspect.limits import DEAD_FAILED, DEAD_WARNED, EXPLODING, VANISHING
 from lightlab.inspect.names import name_modules
-from lightlab.inspect.procedure.base import Result, Subject, Verdict, known_targets, quiet, row_losses, short, take_step
+from lightlab.inspect.numbers import short
+from lightlab.inspect.procedure.base import Result, Subject, Verdict, known_targets, quiet, row_losses, take_step
 from lightlab.inspect.procedure.chance import find_chance
 from lightlab.module import Model
 
@@ -18,16 +20,6 @@ from lightlab.module import Model
 #: residual may, have let gradients through.
 STEPS = 5
 RATE = 1e-3
-#: A layer's gradient vanishes where it is so small a share of the largest. Adam can make good for a few thousandths;
-#: each sigmoid takes a factor of 4 or more, so that seven of them are found and five pass. The smallest share of the
-#: shipped configs is 0.03.
-VANISHING = 1e-4
-#: Gradients explode where one is so many times its layer's weights, the loss measured in what chance leaves to learn.
-#: The largest of the shipped configs is 4.
-EXPLODING = 300.0
-#: Units are dead that are zero in all rows of the sample. Half of a layer is a warning: of the shipped configs none has
-#: more than a tenth. Where nine in ten are dead, the layer passes next to nothing.
-DEAD_WARNED, DEAD_FAILED = 0.5, 0.9
 
 
 def check_gradients(subject: Subject) -> Result:

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from lightlab.errors import Key, format_key
-from lightlab.inspect.procedure.base import Subject, short
+from lightlab.inspect.numbers import short
+from lightlab.inspect.procedure.base import Subject
 from lightlab.module import Model
 
 #: The course's rule of thumb is a fifth of the inputs for the first dense layer; so many times more or less is far.

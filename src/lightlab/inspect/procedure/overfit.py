@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 import torch
 
 from lightlab.batch import Batch
-from lightlab.inspect.procedure.base import Result, Subject, known_targets, quiet, short, take_step
+from lightlab.inspect.numbers import short
+from lightlab.inspect.procedure.base import Result, Subject, known_targets, quiet, take_step
 from lightlab.inspect.procedure.chance import Chance, find_chance
 
 #: Rows that are learned by heart, no more than a batch has; where these are too many for a small network, fewer.

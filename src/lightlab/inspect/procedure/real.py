@@ -14,7 +14,8 @@ from torch import Tensor
 
 from lightlab.batch import Batch
 from lightlab.data.base import Data
-from lightlab.inspect.procedure.base import Result, Subject, Verdict, known_targets, row_losses, short, take_step
+from lightlab.inspect.numbers import short
+from lightlab.inspect.procedure.base import Result, Subject, Verdict, known_targets, row_losses, take_step
 from lightlab.inspect.procedure.baseline import linear_model
 from lightlab.inspect.procedure.chance import best_constant
 

@@ -7,7 +7,9 @@ from typing import Any
 
 import torch
 
-from lightlab.inspect.procedure.base import Result, Subject, quiet, row_losses, short
+from lightlab.inspect.limits import WILD, WILD_WARNED
+from lightlab.inspect.numbers import short
+from lightlab.inspect.procedure.base import Result, Subject, quiet, row_losses
 from lightlab.inspect.procedure.chance import Chance, find_chance
 from lightlab.registry import PROBLEMS
 
@@ -16,12 +18,6 @@ ROWS = 16
 #: How far probabilities may be from a sum of 1: single precision adds up to less over a thousand classes.
 ROUNDING = 1e-3
 
-#: The loss at the start may be so many times what chance gives before it is a warning, and before it fails.
-#: Fresh weights answer at random, which costs more than not to answer. With He's and Glorot's initial weights the
-#: logits have a variance of 1 to 2, which makes 1 + 2 of a squared error of 1, and less of a cross-entropy: the
-#: shipped configs are at 1.0 to 2.5. Ten times chance takes logits of ten standard deviations or more: weights or
-#: inputs of another scale.
-WARNED, FAILED = 4.0, 10.0
 #: Fresh weights that are at so small a share of chance know the answers: a loss that does not look at the targets.
 TOO_GOOD = 0.25
 
@@ -78,9 +74,9 @@ def check_start(subject: Subject) -> Result:
         return Result("skipped", f"the {len(targets)} targets looked at are all the same: nothing to learn", figures)
     times = (start - found.floor) / (chance - found.floor)
     figures["times_chance"] = times
-    if times > WARNED:
+    if times > WILD_WARNED:
         why = f"{times:.3g} times it: look at the scale of inputs, targets and initial weights"
-        return Result("failed" if times > FAILED else "warning", f"{text}; {why}", figures)
+        return Result("failed" if times > WILD else "warning", f"{text}; {why}", figures)
     if times < TOO_GOOD:
         return Result("failed", f"{text}: fresh weights can't know the answers", figures)
     return Result("ok", text, figures)

@@ -145,10 +145,9 @@ def _sample(tensor: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     numbers = tensor.flatten().float()
     if not torch.isfinite(numbers.sum()):  # a sum that is too large is no harm: all of it is looked through
         numbers = numbers[torch.isfinite(numbers)]
-    if not len(numbers):
-        return numbers, *numbers.new_tensor([torch.inf, -torch.inf]).unbind()
+    low, high = torch.aminmax(numbers) if len(numbers) else numbers.new_tensor([torch.inf, -torch.inf]).unbind()
     # An odd step does not keep to the same channels.
-    return numbers[:: len(numbers) // SAMPLE | 1], *torch.aminmax(numbers)
+    return numbers[:: len(numbers) // SAMPLE | 1], low, high
 
 
 def write_histograms(writer: SummaryWriter, group: str, counted: Mapping[str, Counted], step: int) -> None:
