@@ -33,7 +33,9 @@ def test_what_is_left_out_is_written():
     assert list(filled["data"]["init_args"])[:3] == ["name", "batch_size", "split"]
     assert filled["data"]["init_args"]["name"] == "iris"
     assert filled["data"]["init_args"]["batch_size"] == 32
-    assert filled["model"]["optimizer"] == {"class_path": "AdamW"}
+    assert filled["model"]["optimizer"]["class_path"] == "AdamW"
+    assert filled["model"]["optimizer"]["init_args"]["lr"] == 0.001
+    assert "foreach" not in filled["model"]["optimizer"]["init_args"]
     assert filled["early_stopping"]["patience"] == 3
     assert filled["early_stopping"]["min_delta"] == 0.0
     assert filled["trainer"]["accelerator"] == "auto"
