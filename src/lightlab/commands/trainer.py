@@ -50,6 +50,10 @@ class LightlabCLI(ConfigReader):
             LightningCLI._run_subcommand(self, subcommand)
         except (MisconfigurationException, ModuleNotFoundError) as cause:
             raise ConfigError.at(("trainer",), f"Lightning's Trainer can't do so: {cause}") from cause
+        except RunError:
+            if self.run_folder and self.run_folder.path and self.run_folder.path.is_dir():
+                self._say_diagnosis()  # what broke off may show why
+            raise
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Return the Trainer, its callbacks chosen for the verb; data and model are ready before it."""

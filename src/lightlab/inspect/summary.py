@@ -224,7 +224,7 @@ def _measure(network: nn.Module, spec: InputSpec) -> tuple[nn.Module, dict[nn.Mo
 
 def _call(network: nn.Module, spec: InputSpec, device: str) -> tuple[nn.Module, dict[nn.Module, _Measure]]:
     """Call a copy of a network with one sample, and return it with what was seen of each of its modules."""
-    probe = _copy(network, device).eval()
+    probe = copy_onto(network, device).eval()
     # Codes of words stay whole numbers; everything else arrives as floats.
     dtype = torch.long if spec.kind == "text" else torch.float32
     sample = torch.zeros(1, *spec.shape, dtype=dtype, device=device)
@@ -252,7 +252,7 @@ def _call(network: nn.Module, spec: InputSpec, device: str) -> tuple[nn.Module, 
     return probe, measures
 
 
-def _copy(network: nn.Module, device: str) -> nn.Module:
+def copy_onto(network: nn.Module, device: str) -> nn.Module:
     """Return a copy whose tensors are shapes on the meta device, or else the network's own."""
     tensors = chain(network.parameters(), network.buffers())
     return copy.deepcopy(network, {id(tensor): _shape_of(tensor) if device == "meta" else tensor for tensor in tensors})

@@ -44,15 +44,14 @@ def test_histograms_of_each_layer(digits):
     events = read(digits)
     found = events.Tags()["histograms"]
     parameters = {f"{layer}/{name}" for layer in ("0_conv2d", "2_dense", "head") for name in ("weight", "bias")}
-    assert {tag.removeprefix("weights/") for tag in found if tag.startswith("weights/")} == parameters
-    assert {tag.removeprefix("gradients/") for tag in found if tag.startswith("gradients/")} == parameters
-    assert {tag.removeprefix("activations/") for tag in found if tag.startswith("activations/")} == set(LAYERS)
-    weights = events.Histograms("weights/0_conv2d/weight")
+    for group, names in (("weights", parameters), ("gradients", parameters), ("activations", set(LAYERS))):
+        assert {tag for tag in found if group in tag} == {f"network_{group}/{name}" for name in names}
+    weights = events.Histograms("network_weights/0_conv2d/weight")
     assert [event.step for event in weights] == [0, 1, 2]
-    assert [event.step for event in events.Histograms("gradients/head/bias")] == [1, 2]
+    assert [event.step for event in events.Histograms("network_gradients/head/bias")] == [1, 2]
     assert weights[0].histogram_value.num == 36
     assert weights[0].histogram_value.bucket != weights[2].histogram_value.bucket
-    relu = events.Histograms("activations/0_conv2d")[0].histogram_value
+    relu = events.Histograms("network_activations/0_conv2d")[0].histogram_value
     assert relu.min == 0 < relu.max
 
 
@@ -60,7 +59,7 @@ def test_images(digits):
     """The first batch as the model sees it, the worst mistakes, and the charts that the problem has."""
     events = read(digits)
     charts = {"confusion_matrix", "roc", "precision_recall", "calibration", "worst_mistakes"}
-    assert set(events.Tags()["images"]) == {"inputs/first_batch", *(f"evaluation/{chart}" for chart in charts)}
+    assert set(events.Tags()["images"]) == {"samples/first_batch", *(f"predictions/{chart}" for chart in charts)}
     for tag in events.Tags()["images"]:
         (image,) = events.Images(tag)
         assert image.width > 200
@@ -83,31 +82,31 @@ def test_numbers_have_charts_of_their_own():
         "trainer: {max_epochs: 1, accelerator: cpu}\n"
     )
     events = read(run)
-    assert set(events.Tags()["images"]) == {"evaluation/predictions", "evaluation/residuals"}
+    assert set(events.Tags()["images"]) == {"predictions/predicted_against_true", "predictions/residuals"}
     assert "run/worst_mistakes" in events.Tags()["tensors"]
 
 
 OFF = {
-    "curves": lambda run: not any(read(folder).Tags()["scalars"] for folder in (run / "train", run / "val")),
+    "curves": lambda run: not (run / "train").exists() and not read(run / "val").Tags()["scalars"],
     "learning_rate": lambda run: "training/learning_rate" not in read(run).Tags()["scalars"],
     "gradient_norm": lambda run: not any("gradient_norm" in tag for tag in read(run).Tags()["scalars"]),
     "penalty": lambda run: "training/penalty" not in read(run).Tags()["scalars"],
     "throughput": lambda run: not any("second" in tag for tag in read(run).Tags()["scalars"]),
     "memory": lambda run: "training/memory_mib" not in read(run).Tags()["scalars"],
     "histograms": lambda run: read(run).Tags()["histograms"] == [],
-    "weights": lambda run: not any(tag.startswith("weights/") for tag in read(run).Tags()["histograms"]),
-    "gradients": lambda run: not any(tag.startswith("gradients/") for tag in read(run).Tags()["histograms"]),
-    "activations": lambda run: not any(tag.startswith("activations/") for tag in read(run).Tags()["histograms"]),
+    "weights": lambda run: not any("_weights/" in tag for tag in read(run).Tags()["histograms"]),
+    "gradients": lambda run: not any("_gradients/" in tag for tag in read(run).Tags()["histograms"]),
+    "activations": lambda run: not any("_activations/" in tag for tag in read(run).Tags()["histograms"]),
     "graph": lambda run: not read(run).Tags()["graph"],
     "hyperparameters": lambda run: not _has_hyperparameters(run),
     "text": lambda run: "run/config" not in read(run).Tags()["tensors"],
-    "images": lambda run: "inputs/first_batch" not in read(run).Tags()["images"],
-    "mistakes": lambda run: "evaluation/worst_mistakes" not in read(run).Tags()["images"],
+    "images": lambda run: "samples/first_batch" not in read(run).Tags()["images"],
+    "mistakes": lambda run: "predictions/worst_mistakes" not in read(run).Tags()["images"],
     "embeddings": lambda run: not list(run.rglob("projector_config.pbtxt")),
-    "confusion_matrix": lambda run: "evaluation/confusion_matrix" not in read(run).Tags()["images"],
-    "roc": lambda run: "evaluation/roc" not in read(run).Tags()["images"],
-    "precision_recall": lambda run: "evaluation/precision_recall" not in read(run).Tags()["images"],
-    "calibration": lambda run: "evaluation/calibration" not in read(run).Tags()["images"],
+    "confusion_matrix": lambda run: "predictions/confusion_matrix" not in read(run).Tags()["images"],
+    "roc": lambda run: "predictions/roc" not in read(run).Tags()["images"],
+    "precision_recall": lambda run: "predictions/precision_recall" not in read(run).Tags()["images"],
+    "calibration": lambda run: "predictions/calibration" not in read(run).Tags()["images"],
 }
 
 
@@ -129,14 +128,15 @@ def test_each_can_be_switched_off(option):
     assert {other for other, is_off in OFF.items() if is_off(run)} == {option, *implied}
 
 
-@pytest.mark.parametrize(("option", "tag"), [("predictions", "predictions"), ("residuals", "residuals")])
+@pytest.mark.parametrize(("option", "tag"), [("predictions", "predicted_against_true"), ("residuals", "residuals")])
 def test_charts_of_numbers_can_be_switched_off(option, tag):
     """Likewise for regression."""
     run = fit(
         "data: {class_path: BundledData, init_args: {name: diabetes}}\nmodel: {layers: [{dense: 4}]}\n"
         f"tensorboard: {{{option}: false}}\ntrainer: {{max_epochs: 1, accelerator: cpu}}\n"
     )
-    assert set(read(run).Tags()["images"]) == {"evaluation/predictions", "evaluation/residuals"} - {f"evaluation/{tag}"}
+    charts = {"predictions/predicted_against_true", "predictions/residuals"}
+    assert set(read(run).Tags()["images"]) == charts - {f"predictions/{tag}"}
 
 
 def test_amounts():
@@ -145,7 +145,7 @@ def test_amounts():
     run = fit(DIGITS, *options, "--trainer.max_epochs=1")
     assert len((run / "val" / "labels.tsv").read_text().splitlines()) == 21
     events = read(run)
-    assert events.Images("inputs/first_batch")[0].width < events.Images("evaluation/worst_mistakes")[0].width
+    assert events.Images("samples/first_batch")[0].width < events.Images("predictions/worst_mistakes")[0].width
 
 
 def test_nothing_at_all(capsys):

@@ -57,7 +57,7 @@ def log_epochs(logger):
         step = 10 * epoch + 9
         logger.log_metrics({"val/loss": 1 / (epoch + 1), "val/accuracy": 0.5, "epoch": epoch}, step)
         logger.log_metrics({"train/loss": 2 / (epoch + 1), "train/penalty": 0.125, "epoch": epoch}, step)
-    logger.save()
+    logger.finalize("success")
 
 
 # Figures
@@ -77,7 +77,7 @@ def test_validations_within_epochs_stand_over_steps(logger):
     """As not each of them is at the end of one."""
     logger.by_epoch = False
     log_epochs(logger)
-    assert [step for step, _ in scalars("val")["metrics/loss"]] == [9, 19, 29]
+    assert [step for step, _ in scalars("val")["metrics/loss"]] == [10, 20, 30]
 
 
 def test_what_is_measured_beside_them(logger):
@@ -85,7 +85,7 @@ def test_what_is_measured_beside_them(logger):
     log_epochs(logger)
     logger.log_metrics({"learning_rate": 0.5, "gradient_norm": 2.0}, 5)
     logger.log_metrics({"memory_mib": 100.0, "epoch_seconds": 1.5}, 10)
-    logger.save()
+    logger.finalize("success")
     assert scalars() == {
         "training/penalty": [(9, 0.125), (19, 0.125), (29, 0.125)],
         "training/learning_rate": [(5, 0.5)],
@@ -98,7 +98,7 @@ def test_what_is_measured_beside_them(logger):
 def test_figures_of_other_callbacks(logger):
     """They are written as they are; the epoch is no figure, and those of the test split come with the outcome."""
     logger.log_metrics({"lr-AdamW": 0.5, "my/figure": torch.tensor(2.0), "epoch": 0, "test/loss": 1.0}, 7)
-    logger.save()
+    logger.finalize("success")
     assert scalars() == {"lr-AdamW": [(7, 0.5)], "my/figure": [(7, 2.0)]}
     assert not (RUN / "test").exists()
 
@@ -106,7 +106,7 @@ def test_figures_of_other_callbacks(logger):
 def test_figures_that_are_no_numbers(logger):
     """TensorBoard shows them as such."""
     logger.log_metrics({"train/loss": math.nan, "epoch": 0}, 1)
-    logger.save()
+    logger.finalize("success")
     ((_, value),) = scalars("train")["metrics/loss"]
     assert math.isnan(value)
 
@@ -128,7 +128,7 @@ def test_options(options, left_out):
     log_epochs(logger)
     names = ("gradient_norm", "gradient_norm_max", "samples_per_second", "epoch_seconds", "memory_mib", "learning_rate")
     logger.log_metrics(dict.fromkeys(names, 1.0), 1)
-    logger.save()
+    logger.finalize("success")
     everything = {"train", "val", "training/penalty", *(f"training/{name}" for name in names)}
     found = {*scalars(), *(folder for folder in ("train", "val") if (RUN / folder).exists())}
     assert found == everything - left_out
@@ -151,7 +151,7 @@ def test_outcome_over_steps(logger):
     for step, loss in ((5, 0.75), (10, 0.25), (15, 0.5)):
         logger.log_metrics({"val/loss": loss, "epoch": 0}, step)
     logger.log_outcome(OUTCOME, {})
-    assert scalars("best/test")["metrics/loss"] == [(10, 0.5)]
+    assert scalars("best/test")["metrics/loss"] == [(11, 0.5)]
 
 
 def test_hyperparameters(logger):
@@ -176,6 +176,14 @@ def test_no_hyperparameters():
     assert {path.name for path in (RUN / "best").iterdir()} == {"val", "test"}
 
 
+def test_no_outcome():
+    """The final figures are shown in curves, and with hyperparameters: where neither is, they are not written."""
+    make(curves=False, hyperparameters=False).log_outcome(OUTCOME, {"optimizer": "AdamW"})
+    assert not RUN.exists()
+    make(curves=False).log_outcome(OUTCOME, {"optimizer": "AdamW"})
+    assert scalars("best/test")["metrics/loss"] == [(2, 0.5)]
+
+
 def test_no_test_split(logger):
     """There is no folder for it."""
     logger.log_outcome(Outcome(OUTCOME.validation, {}, 1, 1, 1.0, "", "", ""), {})
@@ -188,7 +196,7 @@ def test_no_test_split(logger):
 def test_layout(logger):
     """A chart has the tag of a metric, in whatever folder, and no other that looks like it."""
     logger.log_layout(["loss", "rmse/price (k€)"])
-    logger.save()
+    logger.finalize("success")
     (event,) = read().Tensors("custom_scalars__config__")
     layout = layout_pb2.Layout.FromString(event.tensor_proto.string_val[0])
     metrics, training = layout.category
@@ -202,7 +210,7 @@ def test_no_layout_of_nothing():
     names = ("curves", "learning_rate", "gradient_norm", "penalty", "throughput", "memory")
     logger = make(**dict.fromkeys(names, False))
     logger.log_layout(["loss"])
-    logger.save()
+    logger.finalize("success")
     assert not RUN.exists()
 
 
@@ -217,7 +225,7 @@ def test_graph_is_written_once(logger):
     """Lightning asks for it whenever a verb begins."""
     for _ in range(2):
         logger.log_graph(model({"dense": 2}))
-    logger.save()
+    logger.finalize("success")
     (file,) = RUN.iterdir()
     (graph,) = [event.graph_def for event in EventFileLoader(str(file)).Load() if event.HasField("graph_def")]
     assert "0_dense/addmm" in [node.name for node in GraphDef.FromString(graph).node]
@@ -253,7 +261,7 @@ def test_texts_and_images(logger):
     pixels = np.zeros((2, 3, 3), np.uint8)
     pixels[0, 0] = (255, 128, 0)
     logger.log_images({"inputs/first": pixels}, 4, "train")
-    logger.save()
+    logger.finalize("success")
     (text,) = read().Tensors("run/config")
     assert text.tensor_proto.string_val[0].decode() == "~~~yaml\nä: 1\n~~~"
     (image,) = read("train").Images("inputs/first")
@@ -293,8 +301,8 @@ def test_copies(logger, copied):
     other = copied(logger)
     assert (other.log_dir, other.options, other.by_epoch) == (logger.log_dir, logger.options, False)
     other.log_metrics({"train/loss": 0.0, "epoch": 3}, 39)
-    other.save()
-    assert scalars("train")["metrics/loss"][-1] == (39, 0.0)
+    other.finalize("success")
+    assert scalars("train")["metrics/loss"][-1] == (40, 0.0)
 
 
 def test_other_processes_write_nothing(logger, monkeypatch):

@@ -82,7 +82,7 @@ class Board:
             texts = {"summary": summary_text(network), "environment": environment_text(environment)}
             logger.log_texts({"config": config_text(self.text), **texts})
         if self.options.histograms and self.options.weights:
-            self._write(trainer, "weights", count(weight_tensors(network)), trainer.current_epoch)
+            self._write(trainer, "network_weights", count(weight_tensors(network)), trainer.current_epoch)
         if self.options.images:
             self._show_first_batch(trainer, network)
 
@@ -103,10 +103,10 @@ class Board:
             return
         self._activations.stop()
         if self.options.weights:
-            self._write(trainer, "weights", count(weight_tensors(_model(model))), epoch)
-        self._write(trainer, "gradients", self._gradients, epoch)
+            self._write(trainer, "network_weights", count(weight_tensors(_model(model))), epoch)
+        self._write(trainer, "network_gradients", self._gradients, epoch)
         # Each process has seen other rows.
-        self._write(trainer, "activations", count(self._activations.seen, over_processes=True), epoch)
+        self._write(trainer, "network_activations", count(self._activations.seen, over_processes=True), epoch)
         self._gradients, self._activations.seen = {}, {}
 
     def _write(self, trainer: Trainer, group: str, counted: Mapping[str, Counted], epoch: int) -> None:
@@ -124,7 +124,7 @@ class Board:
             handle.remove()
             images = inputs[0][: amount(self.options.images, IMAGES)].float().cpu()
             tiles = [Tile(pixels) for pixels in to_pixels(images, *pixel_range(images, spec.input))]
-            _logger(trainer).log_images({"inputs/first_batch": draw_tiles(tiles)}, trainer.global_step)
+            _logger(trainer).log_images({"samples/first_batch": draw_tiles(tiles)}, trainer.global_step)
 
         handle = model.preprocess.register_forward_pre_hook(look)
 
@@ -142,16 +142,16 @@ class Board:
             evaluation: what is kept of them.
             answers: that it comes of.
         """
-        logger.log_outcome(outcome, flatten_config(self.config) if self.options.hyperparameters else {})
         split = next((split for split in DRAWN if split in evaluation.splits), None)
-        if split is None:
-            return
-        step = outcome.best_epoch
-        record = evaluation.splits[split]
-        logger.log_images(self._charts(record), step)
-        self._show_mistakes(logger, record.mistakes, step)
-        if len(answers[split].features):
-            self._show_embeddings(logger, model, split, answers[split])
+        if split is not None:
+            record = evaluation.splits[split]
+            step = logger.place_of(outcome)
+            logger.log_images(self._charts(record), step)
+            self._show_mistakes(logger, record.mistakes, step)
+            if len(answers[split].features):
+                self._show_embeddings(logger, model, split, answers[split])
+        # The last, since it makes folders: only then does a TensorBoard that is open look for new vectors.
+        logger.log_outcome(outcome, flatten_config(self.config) if self.options.hyperparameters else {})
 
     def _charts(self, record: SplitRecord) -> dict[str, Any]:
         """Return the charts that are asked for and that the problem has, by tag."""
@@ -170,10 +170,10 @@ class Board:
         for residuals in record.residuals:
             name = _below(residuals.target if len(record.residuals) > 1 else "")
             if self.options.predictions:
-                charts[f"predictions{name}"] = figures.draw_predictions(residuals)
+                charts[f"predicted_against_true{name}"] = figures.draw_predictions(residuals)
             if self.options.residuals:
                 charts[f"residuals{name}"] = figures.draw_residuals(residuals)
-        return {f"evaluation/{tag}": figures.to_pixels(figure) for tag, figure in charts.items()}
+        return {f"predictions/{tag}": figures.to_pixels(figure) for tag, figure in charts.items()}
 
     def _show_mistakes(self, logger: RunLogger, mistakes: tuple[Mistake, ...], step: int) -> None:
         shown = mistakes[: amount(self.options.mistakes, MISTAKES)]
@@ -183,7 +183,7 @@ class Board:
             if mistake.image is not None
         ]
         if tiles:
-            logger.log_images({"evaluation/worst_mistakes": draw_tiles(tiles, "true → predicted")}, step)
+            logger.log_images({"predictions/worst_mistakes": draw_tiles(tiles, "true → predicted")}, step)
         elif shown:
             logger.log_texts({"worst_mistakes": mistakes_text(shown)})
 
@@ -195,7 +195,7 @@ class Board:
             inputs = answers.first_inputs.float()
             images = list(to_pixels(inputs, *pixel_range(inputs, spec.input)))
         columns = tell_answers(model.head, spec, self.data, split, answers)
-        logger.log_embeddings(answers.features.numpy(), columns, images)
+        logger.log_embeddings(answers.features.numpy(), columns, images, split)
 
 
 def validates_by_epoch(trainer: Trainer) -> bool:

@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from lightlab.errors import DataError
-from lightlab.inspect.summary import _copy
+from lightlab.inspect.summary import copy_onto
 from lightlab.module import Model
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def network_graph(network: nn.Module, shape: tuple[int, ...], dtype: torch.dtype
 
 
 def _record(network: nn.Module, shape: tuple[int, ...], dtype: torch.dtype, device: str) -> GraphDef:
-    probe = _copy(network, device).eval()
+    probe = copy_onto(network, device).eval()
     sample = torch.zeros(BATCH, *shape, dtype=dtype, device=device)
     recorder = _Recorder(probe)
     recorder.add("input", [], [sample])

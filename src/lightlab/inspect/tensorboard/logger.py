@@ -41,9 +41,9 @@ class RunLogger(TensorBoardLogger):
     TensorBoard draws what has one tag in one chart, and a line for each folder that has it. So figures of the splits
     have one tag, such as ``metrics/loss``, in folders of their own, as Keras has them::
 
-        version_0             training/learning_rate, …; histograms, graph, images, texts, embeddings
+        version_0             training/learning_rate, …; histograms, graph, images, texts
         version_0/train       metrics/loss, metrics/accuracy, …: while weights change, dropout and augmentation on
-        version_0/val         the same, of the validation split
+        version_0/val         the same, of the validation split; embeddings
         version_0/best        hyperparameters
         version_0/best/val    the same figures once, at the best epoch, with the best weights
         version_0/best/test   of the test split, with the best weights
@@ -112,8 +112,9 @@ class RunLogger(TensorBoardLogger):
             elif name != "epoch" and not name.startswith("test/"):
                 others[name] = value
         for folder, values in places.items():
-            by_epoch = folder and self.by_epoch and "epoch" in metrics
-            place = int(metrics["epoch"]) + 1 if by_epoch else step
+            place = step
+            if folder:  # Lightning counts from 0 here
+                place = int(metrics["epoch"]) + 1 if self.by_epoch and "epoch" in metrics else (step or 0) + 1
             self._write_scalars(folder, values, place)
             if folder == "val":
                 self._places.setdefault(metrics.get("val/loss"), place)
@@ -190,7 +191,7 @@ class RunLogger(TensorBoardLogger):
 
     @rank_zero_only
     def log_outcome(self, outcome: Outcome, hyperparameters: Mapping[str, Plain]) -> None:
-        """Write the figures of the best weights and, if the options ask for it, the hyperparameters they came of.
+        """Write the figures of the best weights and the hyperparameters they came of, as the options ask for.
 
         An open TensorBoard looks for new embeddings when there are new folders, as this makes them: so it comes last.
 
@@ -198,7 +199,9 @@ class RunLogger(TensorBoardLogger):
             outcome: of the run.
             hyperparameters: see `flatten_config`.
         """
-        place = self._places.get(outcome.validation.get("val/loss"), outcome.best_epoch)
+        if not (self.options.curves or self.options.hyperparameters):
+            return
+        place = self.place_of(outcome)
         for split, figures in (("val", outcome.validation), ("test", outcome.test)):
             tags = {f"metrics/{name.partition('/')[2]}": value for name, value in figures.items()}
             if tags:
@@ -206,15 +209,18 @@ class RunLogger(TensorBoardLogger):
         if self.options.hyperparameters:
             name = f"{self.name}/{self.version}"
             self._file("best").add_summary(session(hyperparameters, name, outcome.seconds))
-        self.save()
+        for writer in self._open():
+            writer.flush()
+
+    def place_of(self, outcome: Outcome) -> int:
+        """Return where the best weights stand among the splits' figures: an epoch, or a step."""
+        return self._places.get(outcome.validation.get("val/loss"), outcome.best_epoch) or 0
 
     # What Lightning calls
 
     @rank_zero_only
     def save(self) -> None:
-        """See to it that all is on disk. No ``hparams.yaml`` comes of it: the run folder has the config."""
-        for writer in self._open():
-            writer.flush()
+        """Do nothing: events reach the disk by themselves, and the run folder has the config."""
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
