@@ -1,6 +1,7 @@
 """Fixtures for all tests."""
 
 import os
+import shutil
 
 import pytest
 
@@ -28,3 +29,20 @@ def names_in_doctests(doctest_namespace):
 
     doctest_namespace["torch"] = torch
     doctest_namespace["nn"] = nn
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Headless Chromium, as the machine has it. CI has to have it; elsewhere tests that need it are skipped."""
+    path = shutil.which("chromium") or shutil.which("google-chrome")
+    if path is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("There is no chromium on this machine.")
+    # No sandbox, since tests may run as root; and WebGL without a GPU.
+    flags = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+    from playwright.sync_api import expect, sync_playwright
+
+    expect.set_options(timeout=60_000)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=flags)
+        yield browser
+        browser.close()

@@ -1,9 +1,7 @@
-"""A real browser that reaches this machine alone, and TensorBoard as people start it: for tests that look at pages."""
+"""Pages that reach this machine alone, and TensorBoard as people start it."""
 
 import json
-import os
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -18,25 +16,8 @@ import pytest
 
 #: What a page may ask for.
 OWN = re.compile(r"(http://(localhost|127\.0\.0\.1)[:/]|file:|data:|blob:|about:)")
-#: No sandbox, since tests may run as root; and WebGL without a GPU.
-FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 #: How long anything is waited for, in seconds.
 PATIENCE = 60
-
-
-@pytest.fixture(scope="session")
-def browser():
-    """Headless Chromium, as the machine has it. CI has to have it; elsewhere tests that need it are skipped."""
-    path = shutil.which("chromium") or shutil.which("google-chrome")
-    if path is None:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)("There is no chromium on this machine.")
-    from playwright.sync_api import expect, sync_playwright
-
-    expect.set_options(timeout=PATIENCE * 1000)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

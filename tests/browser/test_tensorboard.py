@@ -293,7 +293,7 @@ def dark_share(element):
     ("run", "names"),
     [
         (DIGITS, {"first_batch", "worst_mistakes", "confusion_matrix", "roc", "precision_recall", "calibration"}),
-        (DIABETES, {"predictions", "residuals"}),
+        (DIABETES, {"predicted_against_true", "residuals"}),
     ],
 )
 def test_images(all_runs, run, names):

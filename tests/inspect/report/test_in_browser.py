@@ -1,7 +1,5 @@
 """The page in a real browser: nothing in the console, nothing from elsewhere, and readable on a phone."""
 
-import os
-import shutil
 from itertools import pairwise
 from pathlib import Path
 
@@ -9,33 +7,22 @@ import pytest
 
 from lightlab.inspect.report import render_html
 
+# One browser for all that look at pages.
+pytestmark = pytest.mark.xdist_group("browser")
+
 DESK, PHONE = {"width": 1200, "height": 900}, {"width": 375, "height": 800}
 SECTIONS = ["Metrics", "Curves", "Validation", "Test", "Layers", "Data", "Config", "Environment", "Checkpoint"]
 
 
-@pytest.fixture(scope="module")
-def chromium():
-    """Headless Chromium, as the machine has it; CI has to have it."""
-    path = shutil.which("chromium") or shutil.which("google-chrome")
-    if path is None:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)("There is no chromium on this machine.")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def open_page(chromium):
+def open_page(browser):
     """Return a function that opens a report; whatever is said in the console, or asked for, fails the test."""
     faults = []
 
     def look(run, viewport=DESK):
         file = Path("report.html").resolve()
         file.write_text(render_html(run), encoding="utf-8")
-        page = chromium.new_page(viewport=viewport, is_mobile=viewport is PHONE)
+        page = browser.new_page(viewport=viewport, is_mobile=viewport is PHONE)
         page.on("console", lambda message: faults.append(message.text))
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("dialog", lambda dialog: faults.append(dialog.message))
