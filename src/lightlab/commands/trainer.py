@@ -213,7 +213,7 @@ class LightlabCLI(ConfigReader):
 
     def _say_diagnosis(self) -> None:
         if self.inspection and self.trainer.is_global_zero:
-            _say(f"{'doctor':<12}{self.inspection.diagnose().summary()}")  # below the table
+            _say(f"{'doctor':<12}{self.inspection.verdict()}")  # below the table
 
     def _best_weights(self) -> Path | None:
         """Return the file with the best weights, or with the last where no validation told which are best."""

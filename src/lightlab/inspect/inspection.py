@@ -9,7 +9,6 @@ from typing import Any
 from lightning.pytorch import Trainer
 
 from lightlab.data.base import Data
-from lightlab.inspect.doctor import Diagnosis, diagnose
 from lightlab.inspect.evaluation.evaluate import Evaluator
 from lightlab.inspect.outcome import Outcome
 from lightlab.inspect.run import Run
@@ -48,17 +47,18 @@ class Inspection:
         options: TensorBoardOptions | None,
     ) -> None:
         self.folder = folder
-        self.config = config
         self.board = Board(data, options, config, folder.config) if options else None
         kept = amount(options.embeddings, EMBEDDINGS) if options else 0
         worst = max(WORST, amount(options.mistakes, MISTAKES) if options else 0)
-        self.evaluator = Evaluator(model, data, worst, kept)
+        limits = {split: config["trainer"].get(f"limit_{split}_batches") for split in ("val", "test")}
+        left_out = [split for split, limit in limits.items() if limit == 0]  # as the Trainer does
+        self.evaluator = Evaluator(model, data, left_out, worst, kept)
         self.history = History(folder, self.board)
 
     def see_last(self, trainer: Trainer) -> None:
         """Look at the weights that training ended with, in the main process."""
         if trainer.is_global_zero:
-            with _on_device(trainer, self.evaluator.model):
+            with _forgiving("look at the last weights"), _on_device(trainer, self.evaluator.model):
                 self.evaluator.see_last()
 
     def see_best(self, trainer: Trainer, outcome: Outcome, monitor: str, mode: str) -> None:
@@ -72,19 +72,30 @@ class Inspection:
         """
         assert self.folder.path is not None  # there are no best weights without a run
         model, evaluator, history = self.evaluator.model, self.evaluator, self.history
-        with _on_device(trainer, model):
-            evaluation = evaluator.evaluate(monitor, mode, history.first_gradients, history.last_gradients)
-        evaluation.write(self.folder.path / EVALUATION)
-        for logger in trainer.loggers:
-            if self.board and isinstance(logger, RunLogger):
-                self.board.show(logger, model, outcome, evaluation, evaluator.answers)
-                logger.finalize("success")
+        with _forgiving("evaluate the best weights"):
+            with _on_device(trainer, model):
+                evaluation = evaluator.evaluate(monitor, mode, history.first_gradients, history.last_gradients)
+            evaluation.write(self.folder.path / EVALUATION)
+            for logger in trainer.loggers:
+                if self.board and isinstance(logger, RunLogger):
+                    self.board.show(logger, model, outcome, evaluation, evaluator.answers)
+                    logger.finalize("success")
 
-    def diagnose(self) -> Diagnosis:
-        """Return what the curves, and what was seen since, say of the training."""
+    def verdict(self) -> str:
+        """Return what the curves, and what was seen since, say of the training, in a line."""
         assert self.folder.path is not None  # there is something to say of a run
-        run = Run(self.folder.path)
-        return diagnose(run.history, run.evaluation, self.config)
+        with _forgiving("say how the training went"):
+            return Run(self.folder.path).diagnosis.summary()
+        return "no verdict"
+
+
+@contextmanager
+def _forgiving(what: str) -> Iterator[None]:
+    """Say that something could not be looked at: a training that is done is not lost for it."""
+    try:
+        yield
+    except Exception as error:
+        print(f"warning: lightlab could not {what}: {type(error).__name__}: {error}", flush=True)
 
 
 @contextmanager

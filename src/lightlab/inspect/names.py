@@ -74,11 +74,11 @@ def layer_name(model: Model, path: str) -> str:
 def config_layers(model: Model) -> dict[str, nn.Module]:
     """Return each layer of the config, those inside other layers included, and the head, by `layer_name`."""
     found = {
-        layer_name(model, f"network.{path}"): module
+        f"network.{path}": module
         for path, module in model.network.named_modules()
         if re.fullmatch(r"\d+_.+", path.rpartition(".")[2])
     }
-    return {**found, "head": model.head}
+    return {**{name: found[path] for path, name in name_layers(model, list(found)).items()}, "head": model.head}
 
 
 def name_layers(model: Model, paths: list[str]) -> dict[str, str]:

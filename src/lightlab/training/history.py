@@ -18,6 +18,7 @@ from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from torch import Tensor, nn
 
 from lightlab.batch import Batch
+from lightlab.errors import RunError
 from lightlab.files import write_text
 from lightlab.training.run_folder import RunFolder
 from lightlab.training.run_paths import HISTORY
@@ -79,8 +80,10 @@ class History(Callback):
         self.first_gradients: dict[str, tuple[float, float]] = {}
         self.last_gradients: dict[str, tuple[float, float]] = {}
         self._trained: dict[str, nn.Parameter] = {}
-        self._begun = False
+        self._begun = self._warned = False
+        self._is_whole = True
         self._steps = 0
+        self._rate = 0.0
         self._written = self._began = self._epoch_began = self._validation_began = 0.0
 
     # Hooks
@@ -93,8 +96,7 @@ class History(Callback):
         self.rows = rows_before(trainer)
         self._epoch_began = time.monotonic()
         self._began = self._epoch_began - max((row["seconds"] for row in self.rows.values()), default=0.0)
-        if self.observer:
-            self.observer.begin(trainer, pl_module)
+        self._tell(trainer, "begin", pl_module)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Close the epoch before, whose figures are only all there now."""
@@ -104,6 +106,7 @@ class History(Callback):
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Begin the epoch, which may be gone on with in its middle: then Lightning says nothing of its start."""
         if not self._begun:
+            self._is_whole = batch_idx == 0
             self._begin(trainer, pl_module)
 
     def on_before_optimizer_step(
@@ -113,8 +116,9 @@ class History(Callback):
         if self._steps % self._stride == 0:
             norms = gradient_norms(self._trained.values()) if self._trained else None
             self._sampled.append((trainer.global_step, optimizer.param_groups[0]["lr"], norms))
-            if self._steps == 0 and self._trained and self.observer:
-                self.observer.see_gradients(trainer, pl_module)
+            if self._steps == 0 and self._trained:
+                self._tell(trainer, "see_gradients", pl_module)
+        self._rate = optimizer.param_groups[0]["lr"]
         self._steps += 1
 
     def on_train_batch_end(
@@ -141,6 +145,8 @@ class History(Callback):
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Keep what there is: of an epoch that broke off its gradients, which may say why."""
+        if trainer.global_step == 0:  # no run comes of it
+            return
         if self._steps:
             with suppress(RuntimeError):  # the device may be what has failed
                 self._row(trainer).update(self._sampled_figures(trainer))
@@ -157,23 +163,22 @@ class History(Callback):
         self._stride = max(1, int(steps // SAMPLES) if math.isfinite(steps) else often)
         self._count, self._validating = 0, 0.0
         self._sampled: list[tuple[int, float, Tensor | None]] = []
-        if self.observer:
-            self.observer.begin_epoch(trainer, model)
+        self._tell(trainer, "begin_epoch", model)
 
     def _close(self, trainer: Trainer, model: LightningModule) -> None:
         if not self._steps:
             return
         seconds = time.monotonic() - self._epoch_began
-        own = {
-            **self._sampled_figures(trainer),
+        speed = {
             "epoch_seconds": round(seconds, 4),
             "samples_per_second": round(self._count / max(seconds - self._validating, 1e-9), 1),
             **_memory(trainer),
         }
-        self._row(trainer).update({**_figures(trainer, "train/"), **own})
-        _log(trainer, own, trainer.global_step)
-        if self.observer:
-            self.observer.end_epoch(trainer, model, self._number)
+        # Where training goes on in the middle of an epoch, the model's figures are of a part of it.
+        whole = _figures(trainer, "train/") if self._is_whole else {}
+        self._row(trainer).update({**whole, **self._sampled_figures(trainer), **speed})
+        _log(trainer, speed, trainer.global_step)
+        self._tell(trainer, "end_epoch", model, self._number)
         self._begun, self._steps = False, 0
         if time.monotonic() - self._written > WRITE_SECONDS:
             self._write(trainer)
@@ -185,11 +190,9 @@ class History(Callback):
 
     def _sampled_figures(self, trainer: Trainer) -> Row:
         """Return the learning rate at the end of an epoch, and the gradient's norm over it; loggers get all samples."""
-        if not self._sampled:
-            return {}
         steps, rates, seen = zip(*self._sampled, strict=True)
         rows = [{"learning_rate": rate} for rate in rates]
-        figures = dict(rows[-1])
+        figures = {"learning_rate": self._rate}
         if norms := [each for each in seen if each is not None]:
             read = torch.stack(norms).double().cpu()  # the device is waited for once an epoch
             totals = read.square().sum(1).sqrt()
@@ -207,20 +210,44 @@ class History(Callback):
         self.first_gradients = self.first_gradients or self.last_gradients
 
     def _write(self, trainer: Trainer) -> None:
-        if self.folder.path is not None and trainer.is_global_zero:
-            write_text(history_text(self.rows.values()), self.folder.path / HISTORY, "history")
+        """Write the file. Where it can't be, training goes on: the next try may do."""
         self._written = time.monotonic()
+        if self.folder.path is None or not trainer.is_global_zero:
+            return
+        try:
+            write_text(history_text(self.rows.values()), self.folder.path / HISTORY, "history")
+        except RunError as error:
+            if not self._warned:
+                print(f"warning: {error} Training goes on, and it is tried again.", flush=True)
+            self._warned = True
+
+    def _tell(self, trainer: Trainer, what: str, *given: Any) -> None:
+        """Tell the observer. If it fails, training goes on without it, since it is no part of what is learned.
+
+        Of several processes that count together, one alone can't stop: the others would wait for it.
+        """
+        if self.observer is None:
+            return
+        try:
+            getattr(self.observer, what)(trainer, *given)
+        except Exception as error:
+            if trainer.world_size > 1:
+                raise
+            self.observer = None
+            print(f"warning: TensorBoard shows no more of this training: {type(error).__name__}: {error}", flush=True)
 
 
 def gradient_norms(parameters: Iterable[nn.Parameter]) -> Tensor:
     """Return the norm of each parameter's gradient, (parameters,); 0 where it has none."""
-    return torch.stack([each.new_zeros(()) if each.grad is None else _norm(each.grad) for each in parameters])
+    nothing = torch.zeros(())
+    return torch.stack([nothing.to(each.device) if each.grad is None else _norm(each.grad) for each in parameters])
 
 
 def _norm(tensor: Tensor) -> Tensor:
     values = tensor.detach().coalesce().values() if tensor.is_sparse else tensor.detach()
-    norm: Tensor = torch.linalg.vector_norm(values, dtype=torch.float32)
-    return norm
+    wide = torch.promote_types(values.dtype, torch.float32)
+    norm: Tensor = torch.linalg.vector_norm(values, dtype=wide)
+    return norm.float()
 
 
 def history_text(rows: Iterable[Row]) -> str:
@@ -248,9 +275,15 @@ def rows_before(trainer: Trainer) -> dict[int, Row]:
     file = Path(trainer.ckpt_path or "").parent.parent / HISTORY
     if trainer.ckpt_path is None or not file.is_file():
         return {}
-    with file.open(encoding="utf-8", newline="") as stream:
-        rows = [{name: _number(value) for name, value in row.items() if value} for row in csv.DictReader(stream)]
-    return {int(row["step"]): row for row in rows if row["step"] <= trainer.global_step}
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+        table = csv.DictReader(line for line in lines if line.endswith("\n"))  # what broke off may have half a line
+        rows = [{name: _number(value) for name, value in row.items() if value} for row in table]
+        return {int(row["step"]): row for row in rows if row["step"] <= trainer.global_step and row["epoch"]}
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        if trainer.is_global_zero:
+            print(f"warning: {file} can't be read as the history of the run before: curves begin here.", flush=True)
+        return {}
 
 
 def _number(text: str) -> float:

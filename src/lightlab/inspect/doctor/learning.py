@@ -119,8 +119,10 @@ def find_plateau(evidence: Evidence) -> Finding | None:
 
 def find_no_better(evidence: Evidence) -> Finding | None:
     """Compare the best weights with the best answer that does not look at the inputs."""
-    name = "val" if "val" in evidence.evaluation.samples else "train"
-    level = comparable(evidence.val if name == "val" else evidence.train)
+    try:
+        name, level = "val", comparable(evidence.val)
+    except UnknownError:
+        name, level = "train", comparable(evidence.train)
     if level.best < NOTHING:
         return None
     loss, constant = level.loss(level.best), level.loss(1.0)

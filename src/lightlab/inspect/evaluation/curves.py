@@ -14,7 +14,7 @@ from lightlab.inspect.evaluation.record import Calibration, Confusion, Curve, Hi
 
 #: A matrix of more classes is not drawn, and not kept; the pairs that are confused most often are.
 MOST_CLASSES, MOST_PAIRS = 100, 20
-#: Curves of more classes say nothing to the eye.
+#: Curves of more classes, and charts of more numbers, say nothing to the eye.
 MOST_CURVES = 20
 #: Points of a curve that are kept.
 POINTS = 200
@@ -123,7 +123,8 @@ def compare_numbers(target: str, true: Tensor, predicted: Tensor) -> Residuals:
         true: (rows,), in the target's own units.
         predicted: likewise.
     """
-    differences = (predicted - true).double()
+    true, predicted = true.double(), predicted.double()
+    differences = predicted - true
     places = torch.linspace(0, len(true) - 1, min(len(true), SHOWN_ROWS)).round().long()
     shown: list[Any] = [tuple(values[places].double().tolist()) for values in (true, predicted)]
     spread = float(differences.std()) if len(differences) > 1 else 0.0

@@ -37,12 +37,17 @@ def describe_split(head: Head, spec: DataSpec, answers: Answers, mistakes: tuple
         answers: the model's.
         mistakes: the worst of them.
     """
-    finite = torch.isfinite(answers.logits).all(1)
-    with torch.no_grad():
-        given = head.activate(answers.logits[finite].to(head.linear.weight.device)).cpu()
+    given = activate(head, answers.logits)
+    finite = torch.isfinite(given).reshape(len(given), -1).all(1)
     describe = {"class": _classes, "labels": _labels, "numbers": _numbers}[PROBLEMS.get(spec.problem).target]
-    figures = describe(head, spec, answers.targets[finite], given) if bool(finite.any()) else {}
+    figures = describe(head, spec, answers.targets[finite], given[finite]) if bool(finite.any()) else {}
     return SplitRecord(len(answers), float(answers.losses.double().mean()), mistakes=mistakes, **figures)
+
+
+def activate(head: Head, logits: Tensor) -> Tensor:
+    """Return what the head makes of logits that lie on the CPU, (rows, …), there."""
+    with torch.no_grad():
+        return head.activate(logits.to(head.linear.weight.device)).float().cpu()
 
 
 def _classes(head: Head, spec: DataSpec, targets: Tensor, given: Tensor) -> dict[str, Any]:
@@ -82,9 +87,8 @@ def _labels(head: Head, spec: DataSpec, targets: Tensor, given: Tensor) -> dict[
 
 
 def _numbers(head: Head, spec: DataSpec, targets: Tensor, given: Tensor) -> dict[str, Any]:
-    columns = zip(
-        spec.target.columns, targets.reshape(len(targets), -1).T, given.reshape(len(given), -1).T, strict=True
-    )
+    names = spec.target.columns[:MOST_CURVES]
+    columns = zip(names, targets.reshape(len(targets), -1).T, given.reshape(len(given), -1).T, strict=False)
     return {"residuals": tuple(compare_numbers(name, true, predicted) for name, true, predicted in columns)}
 
 
@@ -127,8 +131,7 @@ def describe_mistakes(head: Head, spec: DataSpec, data: Data, split: str, answer
     chosen = answers.worst
     if not len(chosen):
         return ()
-    with torch.no_grad():
-        given = head.activate(answers.logits[chosen].to(head.linear.weight.device)).cpu()
+    given = activate(head, answers.logits[chosen])
     true = answers.targets[chosen]
     words = _WORDS[PROBLEMS.get(spec.problem).target](head, spec, true, given)
     _, names = data.name_rows(split, answers.places[chosen].numpy())
@@ -216,8 +219,7 @@ def tell_answers(head: Head, spec: DataSpec, data: Data, split: str, answers: An
     """
     count = len(answers.features)
     _, names = data.name_rows(split, answers.places[:count].numpy())
-    with torch.no_grad():
-        given = head.activate(answers.logits[:count].to(head.linear.weight.device)).cpu()
+    given = activate(head, answers.logits[:count])
     words = _WORDS[PROBLEMS.get(spec.problem).target](head, spec, answers.targets[:count], given)
     return {
         "true": [true for true, _, _ in words],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import torch
 from torch import Tensor
@@ -34,17 +34,21 @@ class Evaluator:
     Args:
         model: as it is before training.
         data: connected to it.
+        left_out: splits that are not looked at.
         worst: how many mistakes are kept.
         kept: of how many rows of the validation split the features are kept, for those who draw them.
     """
 
-    def __init__(self, model: Model, data: Data, worst: int = 16, kept: int = 0) -> None:
+    def __init__(
+        self, model: Model, data: Data, left_out: Collection[str] = (), worst: int = 16, kept: int = 0
+    ) -> None:
         self.model = model
         self.data = data
         self.worst = worst
         self.kept = kept
         self.before = weight_histograms(model)
-        self.splits = [split for split in ("train", "val") if split in data.counts]
+        self.splits = [split for split in ("train", "val", "test") if split in data.counts and split not in left_out]
+        self.compared = self.splits[: 2 if "val" in self.splits else 1]
         self._last: dict[str, Tensor] = {}
         self._dead: dict[str, float] = {}
         #: The answers to the rows of val and test, from `evaluate` on.
@@ -52,8 +56,8 @@ class Evaluator:
 
     def see_last(self) -> None:
         """Look at the weights that training ended with, before the best take their place."""
-        for split in self.splits:
-            kept = self._few_rows() if split == self.splits[-1] else 0
+        for split in self.compared:
+            kept = self._few_rows() if split == self.compared[-1] else 0
             if answers := look(self.model, self.data, split, SAMPLE_ROWS, kept=kept):
                 self._last[split] = answers.losses
                 if kept:
@@ -72,9 +76,7 @@ class Evaluator:
         spec = model.data_spec
         assert spec is not None  # it is trained
         splits: dict[str, SplitRecord] = {}
-        for split in ("val", "test"):
-            if split not in data.counts:
-                continue
+        for split in self.splits[1:]:
             worst, kept = (self.worst, self.kept) if split == "val" else (0, 0)
             if answers := look(model, data, split, MOST_ROWS, worst, kept):
                 mistakes = describe_mistakes(model.head, spec, data, split, answers)
@@ -146,4 +148,4 @@ class Evaluator:
         room = train.constant - train.floor  # type: ignore[operator]  # none of them is None
         if room <= 0 or (train.best - train.floor) / room < SUSPECT:  # type: ignore[operator]  # likewise
             return None
-        return find_reference(self.model, self.data, self.splits[-1])
+        return find_reference(self.model, self.data, self.compared[-1])

@@ -134,7 +134,7 @@ class SplitRecord:
         roc: for each class or label.
         precision_recall: for each class or label.
         calibration: of the predicted class; ``None`` for numbers.
-        residuals: for each target column that is a number.
+        residuals: for each target column that is a number, of the first 20.
         mistakes: the worst first; of the validation split only, since who looks at test rows learns from them.
     """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -31,6 +32,8 @@ from lightlab.inspect.figures.style import (
 MOST_FIGURES, MOST_NAMES = 12, 25
 #: So few classes have a smaller matrix.
 FEW = 2
+#: Axes from 0 to 1; each tick more is a millisecond, at the end of every training.
+UNIT: dict[str, Any] = {"xlim": (-0.02, 1.02), "ylim": (-0.02, 1.02), "xticks": (0, 0.5, 1), "yticks": (0, 0.5, 1)}
 #: So many curves have a colour and stand in the legend.
 MOST_CURVES = 10
 #: Beyond so many others they are pixels, which make a smaller page.
@@ -105,7 +108,7 @@ def _draw_curves(axes: Axes, curves: Mapping[str, Curve], where: str) -> None:
         dashes, colour = divmod(place, len(PALETTE))
         handles += axes.plot(curve.x, curve.y, color=PALETTE[colour], linestyle=DASHES[dashes], linewidth=1.5)
         labels.append(f"{curve.area:.3f}  {shorten(name, LONGEST)}")
-    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    axes.set(**UNIT)
     explain(axes, handles, labels, where)
 
 
@@ -123,7 +126,7 @@ def draw_calibration(calibration: Calibration) -> Figure:
     sizes = [12 + 48 * rows / most for rows in calibration.rows]
     (line,) = axes.plot(calibration.confidence, calibration.accuracy, color=BLUE, linewidth=1)
     axes.scatter(calibration.confidence, calibration.accuracy, s=sizes, color=BLUE, clip_on=False)
-    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    axes.set(**UNIT)
     bins = f"{sum(calibration.rows):,} rows in {len(calibration.rows)} bins"
     explain(axes, [line], [f"ECE {calibration.error:.3f}, {bins}"])
     label(axes, "calibration", "probability of the predicted class", "share that is right")

@@ -217,7 +217,8 @@ def take_step(
 def head_of_zeros(head: Head) -> Tensor:
     """Return the logits of a head that the layers tell nothing, (1, outputs)."""
     with torch.no_grad():
-        return cast("Tensor", head(torch.zeros(1, head.linear.in_features)))
+        weight = head.linear.weight
+        return cast("Tensor", head(weight.new_zeros(1, head.linear.in_features)))
 
 
 def one_line(error: Exception) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
@@ -104,5 +105,6 @@ def best_logits(head: Head, logits: Tensor, targets: Tensor) -> float:
             logits.copy_(trial.detach())
         return loss
 
-    optimizer.step(evaluate)  # type: ignore[no-untyped-call]  # torch has no types here
+    with suppress(RuntimeError):  # numbers that are too large for it: what was found so far stands
+        optimizer.step(evaluate)  # type: ignore[no-untyped-call]  # torch has no types here
     return least / len(targets)

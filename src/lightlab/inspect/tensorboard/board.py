@@ -194,6 +194,8 @@ class Board:
         if are_images(spec.input):
             inputs = answers.first_inputs.float()
             images = list(to_pixels(inputs, *pixel_range(inputs, spec.input)))
+        if not bool(torch.isfinite(answers.features).all()):  # there is no place for such rows
+            return
         columns = tell_answers(model.head, spec, self.data, split, answers)
         logger.log_embeddings(answers.features.numpy(), columns, images, split)
 
