@@ -75,6 +75,7 @@ def test_metrics_json(run):
         "validation",
         "test",
         "best_epoch",
+        "best_step",
         "epochs",
         "seconds",
         "checkpoint",

@@ -32,7 +32,8 @@ NUMBERS = np.random.default_rng(0).normal(size=60)
 def test_a_feature_that_tells_the_target(feature, target):
     """A copy of the target is found, in other units and by other names, too."""
     (finding,) = find_leaks(rows({"copy": feature, "other": np.arange(60) % 7}, {"y": target}))
-    assert "column 'copy' tells the target 'y' by itself" in finding
+    assert "column 'copy' tells the target 'y' by itself" in finding.text
+    assert (finding.kind, finding.name, finding.target) == ("telling column", "copy", "y")
 
 
 @pytest.mark.parametrize(
@@ -61,8 +62,9 @@ def test_rows_in_two_splits():
     whole = rows(table, targets)
     splits = {name: whole.take(np.array(places)) for name, places in {"train": [0, 1, 2], "val": [3, 1]}.items()}
     (finding,) = shared(splits)
-    assert finding.startswith("1 of 2 rows of val also stand in train")
-    assert "f.csv:3 is f.csv:3" in finding
+    assert finding.text.startswith("1 of 2 rows of val also stand in train")
+    assert "f.csv:3 is f.csv:3" in finding.text
+    assert (finding.kind, finding.name, finding.rows, finding.of) == ("shared rows", "val", 1, 2)
     assert shared({"train": splits["train"]}) == []
     relabelled = Rows(table, 1 - targets, whole.ids, "f.csv")
     assert shared({"train": whole, "val": relabelled}) == []
@@ -74,14 +76,14 @@ def test_the_same_image_with_another_label():
     splits = {
         name: Rows(images, pd.DataFrame({"y": [label] * 3}), ids, "f") for name, label in (("train", 0), ("val", 1))
     }
-    assert shared(splits)[0].startswith("3 of 3 rows of val also stand in train")
+    assert shared(splits)[0].text.startswith("3 of 3 rows of val also stand in train")
 
 
 def test_imbalance():
     """A class with ten times the rows of another is said, with the remedies."""
     (finding,) = find_imbalance(("no", "yes"), (1000, 30))
-    assert "class 'no' has 1000 rows in train and 'yes' 30" in finding
-    assert "class_weight: balanced" in finding
+    assert "class 'no' has 1000 rows in train and 'yes' 30" in finding.text
+    assert "class_weight: balanced" in finding.text
     assert find_imbalance(("no", "yes"), (100, 30)) == []
     assert find_imbalance((), ()) == []
 

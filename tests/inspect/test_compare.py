@@ -56,6 +56,7 @@ def make_run(
             "validation": {f"val/{metric}": value for metric, value in metrics.items()},
             "test": {f"test/{metric}": value for metric, value in metrics.items()},
             "best_epoch": epochs - 1,
+            "best_step": 6 * (epochs - 1),
             "epochs": epochs,
             "seconds": 1.5,
             "checkpoint": "",

@@ -1,7 +1,7 @@
 """Every part of a model is called by its place in the config."""
 
 from lightlab import BundledData
-from lightlab.inspect.names import name_module, name_modules
+from lightlab.inspect.names import config_layers, name_module, name_modules
 
 LAYERS = [
     {"parallel": [[{"dense": 8}, "tanh"], ["relu", {"residual": [{"dense": 8}]}]]},
@@ -43,3 +43,11 @@ def test_embedded_columns(make_subject):
     model = make_subject(data=TableData.from_frame(frame, "kind", embeddings={"city": 2})).fresh()
     path = next(path for path, _ in model.named_parameters() if path.startswith("preprocess"))
     assert name_module(model, path) == "embedding of column city"
+
+
+def test_layers_that_are_repeated_are_numbered(make_subject):
+    """Each copy of a layer has a name of its own."""
+    model = make_subject(LAYERS, BundledData("iris")).fresh()
+    names = list(config_layers(model))
+    assert names[-3:] == ["2_repeat/0_mlp/1", "2_repeat/0_mlp/2", "head"]
+    assert "0_parallel/branch_1/1_residual/0_dense" in names

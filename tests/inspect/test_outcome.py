@@ -10,6 +10,7 @@ OUTCOME = Outcome(
     {"val/loss": 0.25, "val/mse": 12345.6},
     {"test/loss": 0.5, "test/mse": math.nan},
     best_epoch=3,
+    best_step=30,
     epochs=7,
     seconds=1.5,
     checkpoint="runs/a/version_0/checkpoints/best.ckpt",

@@ -21,6 +21,7 @@ METRICS = {
     "validation": {"val/loss": 0.6, "val/accuracy": 0.7},
     "test": {"test/loss": 0.65, "test/accuracy": None},
     "best_epoch": 2,
+    "best_step": 12,
     "epochs": 3,
     "seconds": 1.5,
     "checkpoint": "checkpoints/best.ckpt",

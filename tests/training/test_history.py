@@ -144,3 +144,87 @@ def test_columns_come_in_one_order():
     """Epoch and step first, then train, val, and what is measured beside them, whatever row has them first."""
     rows = [{"epoch": 1, "step": 2, "seconds": 0.5, "speed": 1.0, "val/loss": 0.5}, {"epoch": 1, "train/loss": 0.25}]
     assert history_text(rows).splitlines()[0] == "epoch,step,seconds,train/loss,val/loss,speed"
+
+
+@pytest.fixture
+def trainer_with():
+    """A function that trains on iris with a history, and returns it."""
+
+    def train(folder, observer=None, **options):
+        data, model = BundledData("iris", batch_size=32), Model([{"dense": 4}], problem="multiclass")
+        kept = History(folder, observer)
+        quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+        quiet |= {"enable_model_summary": False, "accelerator": "cpu", "max_epochs": 3}
+        Trainer(callbacks=[kept], **{**quiet, **options}).fit(model, data)
+        return kept
+
+    return train
+
+
+def test_training_goes_on_where_the_history_cant_be_written(trainer_with, monkeypatch, capsys):
+    """A file that can't be written is said once, tried again, and no training is lost for it."""
+    monkeypatch.setattr("lightlab.training.history.WRITE_SECONDS", 0.0)
+    folder = RunFolder(Path("runs"), "iris", "", None)
+    folder.path = Path("runs/iris/version_0")
+    (folder.path / "history.csv").mkdir(parents=True)
+    assert len(trainer_with(folder).rows) == 3
+    said = [line for line in capsys.readouterr().out.splitlines() if "can't be written" in line]
+    assert len(said) == 1
+    assert said[0].startswith("warning: The history can't be written to runs/iris/version_0/history.csv")
+
+
+def test_training_goes_on_without_an_observer_that_fails(trainer_with, capsys):
+    """Whoever only looks stops nothing: it is said, and it is told no more."""
+
+    class Clumsy:
+        told = 0
+
+        def begin(self, trainer, model):
+            self.told += 1
+            raise ValueError("no eyes")
+
+    observer = Clumsy()
+    kept = trainer_with(RunFolder(Path("runs"), "iris", "", None), observer)
+    assert len(kept.rows) == 3
+    assert observer.told == 1
+    assert "warning: TensorBoard shows no more than curves from here on: ValueError: no eyes" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("precision", ["64-true", "bf16-true"])
+def test_other_precisions(trainer_with, precision):
+    """Gradients in double and in half precision have a norm, too."""
+    kept = trainer_with(RunFolder(Path("runs"), "iris", "", None), precision=precision)
+    assert all(row["gradient_norm"] > 0 for row in kept.rows.values())
+
+
+@pytest.mark.parametrize("text", ["epoch,loss\n1,0.5\n", "epoch;step;seconds\n1;7;0\n", "", "\x00\xff"])
+def test_a_foreign_history_is_left_alone(config, text, capsys):
+    """What lies where the history of the run before would be, and is none, stops no one from going on."""
+    assert main(["fit", "--config", config, "--trainer.max_epochs=1"]) == 0
+    Path("runs/wine/version_0/history.csv").write_text(text)
+    assert main(["fit", "--config", config, "--ckpt_path", "runs/wine/version_0/checkpoints/last.ckpt"]) == 0
+    assert history(1).epoch.tolist() == [2, 3]
+    assert ("can't be read as the history" in capsys.readouterr().out) == bool(text)
+
+
+def test_a_line_that_broke_off_is_left_out(config):
+    """Half a line of a run that was killed says nothing; the lines before it are taken over."""
+    assert main(["fit", "--config", config, "--trainer.max_epochs=2"]) == 0
+    file = Path("runs/wine/version_0/history.csv")
+    file.write_text(file.read_text()[:-20])
+    assert main(["fit", "--config", config, "--ckpt_path", "runs/wine/version_0/checkpoints/last.ckpt"]) == 0
+    assert history(1).epoch.tolist() == [1, 3]
+
+
+def test_a_training_without_a_step_leaves_no_folder(config, capsys):
+    """Where the first step fails nothing is kept, so that no later call takes it for the latest run."""
+    Path("failing.py").write_text(
+        "import torch\nfrom lightlab import LAYERS\n\n\n@LAYERS.register('failing')\n"
+        'def failing() -> torch.nn.Module:\n    """Fail on the way back."""\n'
+        "    layer = torch.nn.Identity()\n"
+        "    layer.register_full_backward_hook(lambda *_: 1 / 0)\n    return layer\n"
+    )
+    options = ["--plugin", "failing", "--model.layers", "[{dense: 4}, failing]"]
+    assert main(["fit", "--config", config, *options]) == 1
+    assert "ZeroDivisionError" in capsys.readouterr().err
+    assert not Path("runs").exists()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -122,10 +122,12 @@ class LightlabCLI(ConfigReader):
             callbacks += [self.best, last]
         if options.get("enable_progress_bar") is not False:
             callbacks.append(Progress(self.kept))
-        self.run_folder = RunFolder(self.root, self.call.name, self._config_text(), self._make_logger(options))
+        shown = self._tensorboard(options)
+        make_logger = None if shown is None else partial(RunLogger, options=shown)
+        self.run_folder = RunFolder(self.root, self.call.name, self._config_text(), make_logger)
         if not options.get("fast_dev_run"):
-            config, board = with_defaults(self.call.config), self._tensorboard(options)
-            self.inspection = Inspection(self.model, self.datamodule, self.run_folder, config, board)
+            config = with_defaults(self.call.config)
+            self.inspection = Inspection(self.model, self.datamodule, self.run_folder, config, shown)
             callbacks.append(self.inspection.history)
         if self.checkpoint_path:
             stored = self.call.stored or read_checkpoint(self.checkpoint_path)
@@ -139,10 +141,6 @@ class LightlabCLI(ConfigReader):
         if given is None or options.get("logger") not in (None, True) or options.get("fast_dev_run"):
             return None
         return TensorBoardOptions(**given)
-
-    def _make_logger(self, options: Mapping[str, Any]) -> Callable[[Path, str, str], RunLogger] | None:
-        shown = self._tensorboard(options)
-        return None if shown is None else partial(RunLogger, options=shown)
 
     def _config_text(self) -> str:
         """Return the config that repeats the run: with the seed that was drawn, if one was."""
@@ -203,7 +201,14 @@ class LightlabCLI(ConfigReader):
             return
         validation = {name: value for name, value in stored["metrics"].items() if name.startswith("val/")}
         outcome = Outcome(
-            validation, test, min(stored["epoch"] + 1, epochs), epochs, round(seconds, 3), str(best), **digests(best)
+            validation=validation,
+            test=test,
+            best_epoch=min(stored["epoch"] + 1, epochs),
+            best_step=stored["global_step"],
+            epochs=epochs,
+            seconds=round(seconds, 3),
+            checkpoint=str(best),
+            **digests(best),
         )
         outcome.write(run / METRICS)
         print(outcome.table(run))

@@ -16,6 +16,7 @@ from torch import Tensor
 from lightlab.batch import Batch
 from lightlab.data.arrays.learn import check_array, learn_array
 from lightlab.data.augment import Augment, parse_augment
+from lightlab.data.finding import DataFinding
 from lightlab.data.findings import find_imbalance, find_leaks, find_shared_rows
 from lightlab.data.loader import BatchLoader, BatchPlan, RowOrder, default_workers
 from lightlab.data.rows import Fingerprints, Rows, Stored, digest
@@ -117,8 +118,8 @@ class Data(LightningDataModule):
         self.num_workers = num_workers
         self.spec: DataSpec | None = None
         self.rows: dict[str, Rows] = {}
-        #: What was found in the data that may spoil a training, in words.
-        self.findings: list[str] = []
+        #: What was found in the data that may spoil a training.
+        self.findings: list[DataFinding] = []
         self._stage = "fit"
         self._learned = False
         self._encoded: dict[str, tuple[Tensor | Stored, Tensor | None]] = {}

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lightlab.data.finding import DataFinding
 from lightlab.data.rows import Fingerprints, Rows
 from lightlab.data.tables.columns import read_numbers
 
@@ -19,7 +20,7 @@ HEAD = 10_000
 IMBALANCE = 10
 
 
-def find_shared_rows(splits: Mapping[str, Rows], prints: Mapping[str, Fingerprints]) -> list[str]:
+def find_shared_rows(splits: Mapping[str, Rows], prints: Mapping[str, Fingerprints]) -> list[DataFinding]:
     """Return what is to be said of rows that stand in the train split and in another.
 
     Rows of a table are the same if their targets are, too; an image is the same whatever is said of it.
@@ -46,10 +47,11 @@ def find_shared_rows(splits: Mapping[str, Rows], prints: Mapping[str, Fingerprin
         if shared.any():
             place = int(shared.argmax())
             twin = int(known[fingerprints[split][place]])
-            found.append(
+            text = (
                 f"{int(shared.sum())} of {len(shared)} rows of {split} also stand in train, so {split} looks better "
                 f"than new data will. The first: {_place(splits[split], place)} is {_place(splits['train'], twin)}."
             )
+            found.append(DataFinding("shared rows", text, split, rows=int(shared.sum()), of=len(shared)))
     return found
 
 
@@ -58,7 +60,7 @@ def _place(rows: Rows, place: int) -> str:
     return f"row {rows.ids[place]}" if table is None else rows.where(table, place)
 
 
-def find_leaks(rows: Rows) -> list[str]:
+def find_leaks(rows: Rows) -> list[DataFinding]:
     """Return what is to be said of columns that tell the target by themselves."""
     if rows.targets is None or not isinstance(rows.inputs, pd.DataFrame) or len(rows) < 3:
         return []
@@ -69,10 +71,11 @@ def find_leaks(rows: Rows) -> list[str]:
         for name in rows.inputs:
             column = rows.inputs[name]
             if (numbers is not None and _is_line(column, numbers)) or _is_code(column, wanted):
-                found.append(
+                text = (
                     f"column {str(name)!r} tells the target {str(target)!r} by itself: if it is not known when a "
                     f"prediction is made, put it under data.ignore."
                 )
+                found.append(DataFinding("telling column", text, str(name), str(target), len(rows), len(rows)))
     return found
 
 
@@ -98,12 +101,13 @@ def _is_code(column: pd.Series[Any], target: pd.Series[Any]) -> bool:
     return len(pairs) == distinct == column.nunique(dropna=False)
 
 
-def find_imbalance(classes: tuple[str, ...], counts: tuple[int, ...]) -> list[str]:
+def find_imbalance(classes: tuple[str, ...], counts: tuple[int, ...]) -> list[DataFinding]:
     """Return what is to be said of classes of which one has many times the rows of another."""
     if not classes or not counts or max(counts) < IMBALANCE * max(min(counts), 1):
         return []
     most, least = counts.index(max(counts)), counts.index(min(counts))
-    return [
+    text = (
         f"class {classes[most]!r} has {max(counts)} rows in train and {classes[least]!r} {min(counts)}: see "
         f"model.head.class_weight: balanced, or data.balanced: true."
-    ]
+    )
+    return [DataFinding("imbalance", text, classes[least], rows=min(counts), of=sum(counts))]

@@ -62,7 +62,7 @@ def describe(data: Data, spec: DataSpec, said: list[str]) -> Plain:
         "inputs": describe_inputs(data, spec.input),
         "sample": take_sample(data),
         "notes": [line for line in said if not line.startswith(quiet)],
-        "warnings": data.findings,
+        "warnings": [str(finding) for finding in data.findings],
     }
 
 

@@ -78,7 +78,8 @@ class Inspection:
             evaluation.write(self.folder.path / EVALUATION)
             for logger in trainer.loggers:
                 if self.board and isinstance(logger, RunLogger):
-                    self.board.show(logger, model, outcome, evaluation, evaluator.answers)
+                    with _forgiving("show in TensorBoard what it has found"):
+                        self.board.show(logger, model, outcome, evaluation, evaluator.answers)
                     logger.finalize("success")
 
     def verdict(self) -> str:

@@ -19,6 +19,7 @@ class Outcome:
         validation: metrics of the validation split at the best epoch, named as logged.
         test: metrics of the test split with the best weights; empty where there is none.
         best_epoch: the epoch that the best weights are from; the first is 1.
+        best_step: how many steps had been taken by then.
         epochs: how many were trained.
         seconds: how long training took.
         checkpoint: the file with the best weights.
@@ -29,6 +30,7 @@ class Outcome:
     validation: Mapping[str, float]
     test: Mapping[str, float]
     best_epoch: int
+    best_step: int
     epochs: int
     seconds: float
     checkpoint: str

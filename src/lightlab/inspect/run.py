@@ -17,7 +17,17 @@ from lightlab.config.documents import Loader
 from lightlab.errors import RunError, did_you_mean, sentences
 from lightlab.inspect.evaluation.record import Evaluation, read_evaluation
 from lightlab.inspect.outcome import Outcome, read_outcome
-from lightlab.training.run_paths import BEST, CONFIG, DATA, ENVIRONMENT, EVALUATION, HISTORY, METRICS, version_number
+from lightlab.training.run_paths import (
+    BEST,
+    CONFIG,
+    DATA,
+    ENVIRONMENT,
+    EVALUATION,
+    FIRST_COLUMNS,
+    HISTORY,
+    METRICS,
+    version_number,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,8 +37,6 @@ if TYPE_CHECKING:
     from lightlab.inspect.figures import Chart
     from lightlab.module import Model
 
-#: What a history has at least, before the first epoch ends.
-FIRST_COLUMNS = ("epoch", "step", "seconds")
 #: So many charts stand beside each other.
 CHARTS_A_LINE = 3
 
@@ -120,9 +128,9 @@ class Run:
             )
         return history
 
-    @cached_property
+    @property
     def outcome(self) -> Outcome | None:
-        """The final figures; ``None`` where training did not come to its end.
+        """The final figures; ``None`` where training did not come to its end, or has not yet.
 
         Raises:
             RunError: they can't be read.
@@ -130,9 +138,9 @@ class Run:
         file = self.path / METRICS
         return read_outcome(file) if file.is_file() else None
 
-    @cached_property
+    @property
     def evaluation(self) -> Evaluation | None:
-        """What the best weights make of the data; ``None`` where training did not come to its end.
+        """What the best weights make of the data; ``None`` where training did not come to its end, or has not yet.
 
         Raises:
             RunError: it can't be read.

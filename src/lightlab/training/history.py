@@ -21,14 +21,12 @@ from lightlab.batch import Batch
 from lightlab.errors import RunError
 from lightlab.files import write_text
 from lightlab.training.run_folder import RunFolder
-from lightlab.training.run_paths import HISTORY
+from lightlab.training.run_paths import FIRST_COLUMNS, HISTORY
 
 #: Learning rate and gradient norm are looked at so often in an epoch: enough for a curve, and not felt.
 SAMPLES = 5
 #: The file is written anew after so many seconds, and at the end.
 WRITE_SECONDS = 5.0
-#: What each row begins with.
-FIRST_COLUMNS = ("epoch", "step", "seconds")
 
 Row = dict[str, float]
 
@@ -176,8 +174,10 @@ class History(Callback):
         }
         # Where training goes on in the middle of an epoch, the model's figures are of a part of it.
         whole = _figures(trainer, "train/") if self._is_whole else {}
-        self._row(trainer).update({**whole, **self._sampled_figures(trainer), **speed})
-        _log(trainer, speed, trainer.global_step)
+        sampled = self._sampled_figures(trainer)
+        self._row(trainer).update({**whole, **sampled, **speed})
+        largest = {name: value for name, value in sampled.items() if name == "gradient_norm_max"}
+        _log(trainer, {**largest, **speed}, trainer.global_step)
         self._tell(trainer, "end_epoch", model, self._number)
         self._begun, self._steps = False, 0
         if time.monotonic() - self._written > WRITE_SECONDS:
@@ -234,7 +234,7 @@ class History(Callback):
             if trainer.world_size > 1:
                 raise
             self.observer = None
-            print(f"warning: TensorBoard shows no more of this training: {type(error).__name__}: {error}", flush=True)
+            print(f"warning: TensorBoard shows no more than curves from here on: {type(error).__name__}: {error}")
 
 
 def gradient_norms(parameters: Iterable[nn.Parameter]) -> Tensor:

@@ -11,6 +11,8 @@ BEST, LAST = "best.ckpt", "last.ckpt"
 #: What a run folder holds beside its checkpoints and TensorBoard's event files.
 CONFIG, ENVIRONMENT, DATA = "config.yaml", "environment.json", "data.json"
 METRICS, HISTORY, EVALUATION = "metrics.json", "history.csv", "evaluation.json"
+#: What each row of a history begins with.
+FIRST_COLUMNS = ("epoch", "step", "seconds")
 
 
 def versions(folder: Path) -> list[int]:

@@ -327,7 +327,7 @@ def test_duplicates_are_found_across_types():
     train = pd.DataFrame({"age": [1, 2, None, 4], "y": ["a", "b", "a", "b"]})
     data = TableData.from_frame(train=train, val=train[:2].astype({"age": int}), target="y")
     data.connect("binary")
-    assert any("2 of 2 rows of val also stand in train" in finding for finding in data.findings)
+    assert any("2 of 2 rows of val also stand in train" in str(finding) for finding in data.findings)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lightlab.data.finding import DataFinding
 from lightlab.data.findings import find_leaks
 from lightlab.data.rows import Rows
 from lightlab.inspect.doctor import diagnose
@@ -22,7 +23,9 @@ def leak():
 
 def test_telling_column(make_history, make_evaluation, config, leak):
     """A column that tells the target comes before all else, and is to be ignored."""
-    evaluation = make_evaluation(train=(0.01, 0.0), val=(0.5, 1.0), findings=("something else", leak))
+    evaluation = make_evaluation(
+        train=(0.01, 0.0), val=(0.5, 1.0), findings=(DataFinding("imbalance", "few of one class", "rare"), leak)
+    )
     first, second = diagnose(make_history([0.5, 0.01], [0.5, 1.0]), evaluation, config).findings
     assert first.illness == "leakage suspected"
     assert first.text == "column 'copy' tells the target 'y' by itself"
@@ -32,16 +35,16 @@ def test_telling_column(make_history, make_evaluation, config, leak):
 
 def test_several_telling_columns(make_history, make_evaluation, config, leak):
     """All of them are to be ignored."""
-    evaluation = make_evaluation(findings=(leak, leak.replace("copy", "other")))
+    evaluation = make_evaluation(findings=(leak, replace(leak, name="owner's")))
     (finding,) = diagnose(make_history([0.5, 0.01]), evaluation, config).findings
     assert finding.text.endswith("by itself, and so do 1 more")
-    assert finding.remedies[0].startswith("data.init_args.ignore: [copy, other]")
+    assert finding.remedies[0].startswith("data.init_args.ignore: [copy, owner's]")
 
 
 @pytest.mark.parametrize(("shared", "ill"), [(1, False), (30, True)])
 def test_shared_rows(illnesses, shared, ill):
     """Many rows of a split that stand in train are a leak; a twin or two are not."""
-    found = f"{shared} of 60 rows of val also stand in train, so val looks better than new data will. The first: …"
+    found = DataFinding("shared rows", "rows of val also stand in train", "val", rows=shared, of=60)
     assert illnesses(findings=(found,)) == ["leakage suspected"] * ill
 
 

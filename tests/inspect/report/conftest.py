@@ -14,6 +14,7 @@ from PIL import Image
 
 from lightlab import Model
 from lightlab.checkpoint import digests, write_checkpoint
+from lightlab.data.finding import DataFinding
 from lightlab.data_spec import DataSpec, InputSpec, TargetSpec
 from lightlab.inspect.evaluation import (
     Calibration,
@@ -205,7 +206,7 @@ def make_run():
             splits={"val": record, "test": test},
             samples=samples,
             layers=layers(generator),
-            findings=("1 of 30 rows of val also stand in train.",),
+            findings=(DataFinding("shared rows", "1 of 30 rows of val also stand in train.", "val", rows=1, of=30),),
         ).write(folder / "evaluation.json")
         checkpoint = folder / "checkpoints" / "best.ckpt"
         write_model(checkpoint, tuple(classes))
@@ -214,6 +215,7 @@ def make_run():
             validation,
             {"test/loss": 0.2, f"test/{metric}": math.nan},
             7,
+            70,
             EPOCHS,
             6.5,
             str(checkpoint),

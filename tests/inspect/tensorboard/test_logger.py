@@ -25,7 +25,7 @@ from lightlab.training.options import TensorBoardOptions
 RUN = Path("runs/wine/version_0")
 OUTCOME = Outcome(
     validation={"val/loss": 0.25, "val/accuracy": 0.75}, test={"test/loss": 0.5, "test/accuracy": 0.625},
-    best_epoch=2, epochs=3, seconds=4.0, checkpoint="best.ckpt", sha256="0", md5="0",
+    best_epoch=2, best_step=10, epochs=3, seconds=4.0, checkpoint="best.ckpt", sha256="0", md5="0",
 )  # fmt: skip
 
 
@@ -151,7 +151,7 @@ def test_outcome_over_steps(logger):
     for step, loss in ((5, 0.75), (10, 0.25), (15, 0.5)):
         logger.log_metrics({"val/loss": loss, "epoch": 0}, step)
     logger.log_outcome(OUTCOME, {})
-    assert scalars("best/test")["metrics/loss"] == [(11, 0.5)]
+    assert scalars("best/test")["metrics/loss"] == [(10, 0.5)]
 
 
 def test_hyperparameters(logger):
@@ -186,7 +186,7 @@ def test_no_outcome():
 
 def test_no_test_split(logger):
     """There is no folder for it."""
-    logger.log_outcome(Outcome(OUTCOME.validation, {}, 1, 1, 1.0, "", "", ""), {})
+    logger.log_outcome(Outcome(OUTCOME.validation, {}, 1, 10, 1, 1.0, "", "", ""), {})
     assert not (RUN / "best" / "test").exists()
 
 

@@ -121,7 +121,7 @@ def write_config(proposal: Proposal, name: str) -> str:
             4, "augment: [random_flip]   # changed images for training; flipped ones, where left may be right"
         )
     lines += ["model:", *entry(2, f"problem: {spec.problem}", _reason(proposal))]
-    if any(finding.startswith("class ") for finding in proposal.data.findings):
+    if any(finding.kind == "imbalance" for finding in proposal.data.findings):
         lines += note(2, "head: {class_weight: balanced}   # has rare classes weigh as much as frequent ones")
     lines.append("  layers:")
     for layer, why in choose_layers(spec, rows):

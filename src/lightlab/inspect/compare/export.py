@@ -38,7 +38,7 @@ def as_csv(comparison: Comparison) -> str:
     """Return a table with a line for each run: whole keys, and figures as they are."""
     rows = comparison.rows
     lines = [{**_facts(row), **_settings(comparison, place), **row.figures} for place, row in enumerate(rows)]
-    names = [*_facts(rows[0]), *comparison.differences, *comparison.metrics]
+    names = dict.fromkeys([*_facts(rows[0]), *comparison.differences, *comparison.metrics])
     text = StringIO()
     writer = csv.DictWriter(text, names, lineterminator="\n")
     writer.writeheader()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-import re
 
+from lightlab.data.finding import DataFinding
 from lightlab.inspect.doctor.diagnosis import Figures, Finding
 from lightlab.inspect.doctor.evidence import Evidence
 from lightlab.inspect.doctor.learning import CLEAR, comparable
@@ -14,8 +14,6 @@ from lightlab.inspect.numbers import short
 EASIER = 0.1
 #: So many rows of a split may stand in train, too: iris has one twin in 22, which changes nothing.
 SHARED = 0.1
-_SHARED_ROWS = re.compile(r"(\d+) of (\d+) rows of (\w+) also stand in train")
-_TELLING_COLUMN = re.compile(r"column '(.+)' tells the target '(.+)' by itself")
 
 
 def find_easier(evidence: Evidence) -> Finding | None:
@@ -40,24 +38,23 @@ def find_leakage(evidence: Evidence) -> Finding | None:
     return _find_telling_columns(said) or _find_shared_rows(said)
 
 
-def _find_telling_columns(said: tuple[str, ...]) -> Finding | None:
-    pairs = [match.groups() for text in said if (match := _TELLING_COLUMN.match(text))]
-    if not pairs:
+def _find_telling_columns(said: tuple[DataFinding, ...]) -> Finding | None:
+    found = [each for each in said if each.kind == "telling column"]
+    if not found:
         return None
-    columns = list(dict.fromkeys(column for column, _ in pairs))
-    text = f"column {columns[0]!r} tells the target {pairs[0][1]!r} by itself"
+    columns = list(dict.fromkeys(each.name for each in found))
+    text = f"column {columns[0]!r} tells the target {found[0].target!r} by itself"
     text += f", and so do {len(columns) - 1} more" if len(columns) > 1 else ""
     advice = f"data.init_args.ignore: [{', '.join(columns)}] (what is not known when a prediction is made)"
     return Finding("leakage suspected", text, {"column": columns[0], "columns": len(columns)}, (advice,))
 
 
-def _find_shared_rows(said: tuple[str, ...]) -> Finding | None:
-    for text in said:
-        if match := _SHARED_ROWS.match(text):
-            shared, rows, split = int(match[1]), int(match[2]), match[3]
-            if shared > SHARED * rows:
-                text = f"{shared} of {rows} rows of {split} also stand in train, so {split} looks better than it is"
-                figures: Figures = {"shared": shared, "rows": rows, "split": split}
-                advice = ("each row once", "data.init_args.split: {groups: COLUMN}, which keeps such rows together")
-                return Finding("leakage suspected", text, figures, advice)
+def _find_shared_rows(said: tuple[DataFinding, ...]) -> Finding | None:
+    for each in said:
+        if each.kind == "shared rows" and each.rows > SHARED * each.of:
+            split = each.name
+            text = f"{each.rows} of {each.of} rows of {split} also stand in train, so {split} looks better than it is"
+            figures: Figures = {"shared": each.rows, "rows": each.of, "split": split}
+            advice = ("each row once", "data.init_args.split: {groups: COLUMN}, which keeps such rows together")
+            return Finding("leakage suspected", text, figures, advice)
     return None

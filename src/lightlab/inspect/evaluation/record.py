@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from lightlab.data.finding import DataFinding
 from lightlab.errors import RunError
 from lightlab.files import write_text
 
@@ -230,7 +231,7 @@ class Evaluation:
         splits: val and test, as far as there are any.
         samples: train and val.
         layers: in the order of their use.
-        findings: what was found in the data that may spoil a training, in words.
+        findings: what was found in the data that may spoil a training.
         reference: ``None`` where the network learned well.
     """
 
@@ -242,7 +243,7 @@ class Evaluation:
     splits: dict[str, SplitRecord]
     samples: dict[str, SampleLoss]
     layers: tuple[LayerRecord, ...]
-    findings: tuple[str, ...] = ()
+    findings: tuple[DataFinding, ...] = ()
     reference: Reference | None = None
 
     def write(self, path: Path) -> None:
@@ -250,8 +251,10 @@ class Evaluation:
 
         Raises:
             RunError: it can't be written.
+            ValueError: a figure is no finite number that has to be one; then nothing is written.
         """
         values = _finite(_adapter().dump_python(self))
+        _adapter().validate_python(values)  # what can't be read back is of no use to anyone
         write_text(json.dumps(values, ensure_ascii=False, allow_nan=False) + "\n", path, "evaluation")
 
 

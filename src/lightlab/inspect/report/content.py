@@ -19,6 +19,7 @@ from lightlab.inspect.report import tables
 from lightlab.inspect.report.tables import Table, number
 from lightlab.inspect.run import Run
 from lightlab.inspect.summary import Summary, summarize
+from lightlab.registry import PROBLEMS
 from lightlab.training.run_paths import CONFIG
 
 
@@ -67,7 +68,13 @@ class Content:
     @property
     def tag(self) -> str:
         """The kind of problem, as cards are found by."""
-        return "regression" if "regression" in self.problem else "classification"
+        known = self.problem in PROBLEMS  # that of a plugin may not be
+        numbers = (
+            PROBLEMS.get(self.problem).target == "numbers"
+            if known
+            else bool(self.evaluation and not self.evaluation.classes)
+        )
+        return "regression" if numbers else "classification"
 
     @property
     def epochs(self) -> int:

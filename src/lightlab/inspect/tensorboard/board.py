@@ -202,11 +202,10 @@ class Board:
 
 def validates_by_epoch(trainer: Trainer) -> bool:
     """Return whether each validation is at the end of an epoch, so that figures can stand over epochs."""
-    within: Any = trainer.val_check_interval
-    if trainer.check_val_every_n_epoch is None or isinstance(within, str):
+    if trainer.check_val_every_n_epoch is None:
         return False
-    batches: Any = trainer.val_check_batch  # set by now
-    return bool(batches >= trainer.num_training_batches)
+    batches: float | None = trainer.val_check_batch  # none where the time says when
+    return batches is not None and batches >= trainer.num_training_batches
 
 
 def draw_tiles(tiles: list[Tile], heading: str = "") -> Any:

@@ -60,7 +60,7 @@ def weight_tensors(model: Model) -> dict[str, Tensor]:
 def gradient_tensors(model: Model) -> dict[str, Tensor]:
     """Return the gradient of each parameter that has one, by the parameter's name."""
     return {
-        tag: parameter.grad.detach().clone()  # the optimizer's next step sets it to zero
+        tag: parameter.grad.detach()
         for tag, parameter in _parameters(model).items()
         if parameter.grad is not None and not parameter.grad.is_sparse
     }
@@ -75,7 +75,7 @@ def _parameters(model: Model) -> dict[str, nn.Parameter]:
 
 
 class Activations:
-    """What each layer of the config gives, of one call of the model.
+    """Numbers that each layer of the config gives, of one call of the model.
 
     Attributes:
         seen: by the layer's name.
@@ -103,7 +103,7 @@ class Activations:
     def _keep(self, name: str) -> Callable[[nn.Module, Any, Any], None]:
         def hook(module: nn.Module, inputs: Any, output: Any) -> None:
             if isinstance(output, Tensor) and output.is_floating_point():
-                self.seen[name] = output.detach()
+                self.seen[name] = _sample(output.detach()).clone()  # not all of it until the epoch ends
 
         return hook
 
@@ -122,7 +122,8 @@ def count(tensors: Mapping[str, Tensor], over_processes: bool = False) -> dict[s
     together = over_processes and distributed.is_available() and distributed.is_initialized()
     found = {}
     for name, tensor in tensors.items():
-        values, low, high = _sample(tensor)
+        values = _sample(tensor)
+        low, high = torch.aminmax(values) if len(values) else values.new_tensor([torch.inf, -torch.inf]).unbind()
         if together:
             distributed.all_reduce(low, distributed.ReduceOp.MIN)
             distributed.all_reduce(high, distributed.ReduceOp.MAX)
@@ -140,14 +141,12 @@ def count(tensors: Mapping[str, Tensor], over_processes: bool = False) -> dict[s
     return found
 
 
-def _sample(tensor: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return finite numbers of a tensor, some where there are many, and the least and the largest of all."""
-    numbers = tensor.flatten().float()
-    if not torch.isfinite(numbers.sum()):  # a sum that is too large is no harm: all of it is looked through
-        numbers = numbers[torch.isfinite(numbers)]
-    low, high = torch.aminmax(numbers) if len(numbers) else numbers.new_tensor([torch.inf, -torch.inf]).unbind()
+def _sample(tensor: Tensor) -> Tensor:
+    """Return the finite numbers of a tensor, (numbers,), some of them where there are many."""
+    numbers = tensor.flatten()
     # An odd step does not keep to the same channels.
-    return numbers[:: len(numbers) // SAMPLE | 1], low, high
+    numbers = numbers[:: len(numbers) // SAMPLE | 1].float()
+    return numbers if torch.isfinite(numbers.sum()) else numbers[torch.isfinite(numbers)]
 
 
 def write_histograms(writer: SummaryWriter, group: str, counted: Mapping[str, Counted], step: int) -> None:

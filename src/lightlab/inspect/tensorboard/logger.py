@@ -73,7 +73,6 @@ class RunLogger(TensorBoardLogger):
         self._writers: dict[str, SummaryWriter] = {}
         self._has_graph = False
         #: Where validations stand, by their loss.
-        self._places: dict[float | None, int | None] = {}
 
     def writer(self, folder: str = "") -> SummaryWriter:
         """Return what writes into a folder of the run: ``train``, ``val``, …; into the run folder itself for none."""
@@ -116,8 +115,6 @@ class RunLogger(TensorBoardLogger):
             if folder:  # Lightning counts from 0 here
                 place = int(metrics["epoch"]) + 1 if self.by_epoch and "epoch" in metrics else (step or 0) + 1
             self._write_scalars(folder, values, place)
-            if folder == "val":
-                self._places.setdefault(metrics.get("val/loss"), place)
         if others:
             super().log_metrics(others, step)
 
@@ -214,7 +211,7 @@ class RunLogger(TensorBoardLogger):
 
     def place_of(self, outcome: Outcome) -> int:
         """Return where the best weights stand among the splits' figures: an epoch, or a step."""
-        return self._places.get(outcome.validation.get("val/loss"), outcome.best_epoch) or 0
+        return outcome.best_epoch if self.by_epoch else outcome.best_step
 
     # What Lightning calls
 
