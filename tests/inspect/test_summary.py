@@ -11,7 +11,7 @@ from torch import nn
 from lightlab import Model
 from lightlab.data_spec import DataSpec, InputSpec, TargetSpec
 from lightlab.errors import DataError
-from lightlab.inspect.summary import _copy, summarize
+from lightlab.inspect.summary import copy_onto, summarize
 from lightlab.inspect.summary_text import as_markdown, as_text
 
 CLASSES = TargetSpec(("kind",), classes=("a", "b", "c"), counts=(1, 1, 1))
@@ -143,7 +143,7 @@ def test_weights_are_not_copied(device):
     """The copy that is measured has no weights, or the model's own."""
     network = build([{"dense": 4}, "batch_norm", {"reshape": [2, 2]}, {"gru": 2}], (4,)).network
     network[1].weight = network[0].bias
-    copied = _copy(network, device)
+    copied = copy_onto(network, device)
     assert copied is not network
     assert copied[1].weight is copied[0].bias
     for mine, own in zip(copied.state_dict().values(), network.state_dict().values(), strict=True):

@@ -197,7 +197,7 @@ def test_other_precisions(trainer_with, precision):
     assert all(row["gradient_norm"] > 0 for row in kept.rows.values())
 
 
-@pytest.mark.parametrize("text", ["epoch,loss\n1,0.5\n", "epoch;step;seconds\n1;7;0\n", "", "\x00\xff"])
+@pytest.mark.parametrize("text", ["epoch,loss\n1,0.5\n", "epoch;step;seconds\n1;7;0\n", "", "\x00\xff\n"])
 def test_a_foreign_history_is_left_alone(config, text, capsys):
     """What lies where the history of the run before would be, and is none, stops no one from going on."""
     assert main(["fit", "--config", config, "--trainer.max_epochs=1"]) == 0

@@ -27,7 +27,7 @@ def model():
 
 
 def test_counts_are_those_of_numpy():
-    """Edges, counts and sums are NumPy's; of very many numbers a sample is counted, from the least to the largest."""
+    """Edges, counts and sums are NumPy's; of very many numbers a sample is counted, from end to end."""
     values = torch.randn(1000, generator=torch.Generator().manual_seed(0))
     edges, counts, sums = count({"a": values})["a"]
     wanted, wanted_edges = np.histogram(values.numpy(), BINS)
@@ -36,7 +36,8 @@ def test_counts_are_those_of_numpy():
     assert sums.tolist() == pytest.approx([1000, values.sum().item(), values.square().sum().item()], rel=1e-4)
     many = torch.linspace(-1, 2, 1_000_000)
     edges, counts, _ = count({"a": many})["a"]
-    assert (edges[0], edges[-1]) == (-1, 2)
+    assert edges[0] == -1
+    assert edges[-1] == pytest.approx(2, abs=1e-3)
     assert SAMPLE * 0.9 < counts.sum() < SAMPLE * 1.1
     assert counts.max() / counts.min() < 1.05
 
@@ -91,7 +92,7 @@ def test_one_call_is_looked_at(model):
     activations.watch(model)
     logits = model(torch.ones(2, 1, 8, 8))
     assert list(activations.seen) == ["0_flatten", "1_residual/0_dense", "1_residual", "2_mlp", "head"]
-    assert torch.equal(activations.seen["head"], logits.detach())
+    assert torch.equal(activations.seen["head"], logits.detach().flatten())
     model(torch.zeros(3, 1, 8, 8))
-    assert len(activations.seen["head"]) == 2
+    assert len(activations.seen["head"]) == 2 * 10
     assert not any(module._forward_hooks for module in model.modules())

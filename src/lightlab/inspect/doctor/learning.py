@@ -121,13 +121,15 @@ def find_no_better(evidence: Evidence) -> Finding | None:
     """Compare the best weights with the best answer that does not look at the inputs."""
     try:
         name, level = "val", comparable(evidence.val)
-    except UnknownError:
+        share = level.best
+    except UnknownError:  # too few rows to choose weights by
         name, level = "train", comparable(evidence.train)
-    if level.best < NOTHING:
+        share = evidence.unlearned
+    if share < NOTHING:
         return None
-    loss, constant = level.loss(level.best), level.loss(1.0)
+    loss, constant = level.loss(share), level.loss(1.0)
     text = f"{name}/loss is {short(loss)} at best, and {short(constant)} for the best answer that ignores the inputs"
-    figures: Figures = {"loss": loss, "constant": constant, "share": level.best}
+    figures: Figures = {"loss": loss, "constant": constant, "share": share}
     advice = propose(evidence.setup, normalise_inputs, tell_more, more_data)
     return Finding("no better than the baseline", text, figures, advice)
 
