@@ -278,9 +278,11 @@ def rows_before(trainer: Trainer) -> dict[int, Row]:
     try:
         lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
         table = csv.DictReader(line for line in lines if line.endswith("\n"))  # what broke off may have half a line
+        if not set(FIRST_COLUMNS) <= set(table.fieldnames or FIRST_COLUMNS):
+            raise ValueError("another file of this name")
         rows = [{name: _number(value) for name, value in row.items() if value} for row in table]
         return {int(row["step"]): row for row in rows if row["step"] <= trainer.global_step and row["epoch"]}
-    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, csv.Error):
         if trainer.is_global_zero:
             print(f"warning: {file} can't be read as the history of the run before: curves begin here.", flush=True)
         return {}
