@@ -1,18 +1,20 @@
 """Units that never answer are found, whatever axis they stand on."""
 
+import pytest
 import torch
 from torch import nn
 
-from lightlab.inspect.dead_units import dead_share, watch_dead_units
+from lightlab.inspect.dead_units import find_silent, watch_dead_units
 
 
-def test_dead_share():
+def test_silent_units():
     """A unit is dead that is zero in all rows, and everywhere in them."""
     output = torch.rand(4, 8, 5, 5) + 0.1
     output[:, :4] = 0
     output[0, 5] = 0
-    assert dead_share(output, 1) == 0.5
-    assert dead_share(output.movedim(1, -1), -1) == 0.5
+    wanted = [True] * 4 + [False] * 4
+    assert find_silent(output, 1).tolist() == wanted
+    assert find_silent(output.movedim(1, -1), -1).tolist() == wanted
 
 
 def test_watched_while_it_is_called():
@@ -25,3 +27,12 @@ def test_watched_while_it_is_called():
         model(torch.rand(8, 1, 2, 2))
     assert shares == {"1": 0.75, "4": 0.0}
     assert not any(module._forward_hooks for module in model)
+
+
+def test_batch_by_batch():
+    """A unit that answers in one batch of several is not dead."""
+    model = nn.Sequential(nn.ReLU())
+    with watch_dead_units(model) as shares:
+        model(torch.tensor([[1.0, -1.0, -1.0]]))
+        model(torch.tensor([[-1.0, 1.0, -1.0]]))
+    assert shares == {"0": pytest.approx(1 / 3)}

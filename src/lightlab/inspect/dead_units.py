@@ -17,19 +17,21 @@ FEATURES_LAST = (nn.Linear, nn.RNNBase, nn.Embedding)
 
 @contextmanager
 def watch_dead_units(model: nn.Module) -> Iterator[dict[str, float]]:
-    """Yield what is filled in when the model is called: the share of dead units of each rectifier, by its path.
+    """Yield what is filled in at the end: the share of dead units of each rectifier, by its path.
 
     Args:
-        model: called once inside, with all rows that count.
+        model: called inside, with all rows that count, at once or batch by batch.
     """
     shares: dict[str, float] = {}
+    silent: dict[str, Tensor] = {}
     axis = 1
 
     def look(path: str) -> Callable[[nn.Module, Any, Tensor], None]:
         def hook(module: nn.Module, inputs: Any, output: Tensor) -> None:
             nonlocal axis
             if isinstance(module, RECTIFIERS):
-                shares[path] = dead_share(output.detach(), axis if output.ndim > 2 else 1)
+                found = find_silent(output.detach(), axis if output.ndim > 2 else 1)
+                silent[path] = found & silent[path] if path in silent else found
             else:
                 axis = -1 if isinstance(module, FEATURES_LAST) else 1
 
@@ -43,13 +45,14 @@ def watch_dead_units(model: nn.Module) -> Iterator[dict[str, float]]:
     ]
     try:
         yield shares
+        shares |= {path: units.float().mean().item() for path, units in silent.items()}
     finally:
         for handle in handles:
             handle.remove()
 
 
-def dead_share(output: Tensor, axis: int) -> float:
-    """Return the share of units that are zero in all rows.
+def find_silent(output: Tensor, axis: int) -> Tensor:
+    """Return which units are zero in all rows, (units,).
 
     Args:
         output: of an activation, (rows, …).
@@ -57,8 +60,7 @@ def dead_share(output: Tensor, axis: int) -> float:
 
     Example:
         >>> import torch
-    >>> dead_share(torch.tensor([[0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 2.0]]), 1)
-        0.5
+        >>> find_silent(torch.tensor([[0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 2.0]]), 1)
+        tensor([ True, False,  True, False])
     """
-    silent = (output == 0).movedim(axis, 0).flatten(1).all(1)
-    return silent.float().mean().item()
+    return (output == 0).movedim(axis, 0).flatten(1).all(1)

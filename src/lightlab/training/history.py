@@ -24,7 +24,7 @@ from lightlab.training.run_folder import RunFolder
 from lightlab.training.run_paths import FIRST_COLUMNS, HISTORY
 
 #: Learning rate and gradient norm are looked at so often in an epoch: enough for a curve, and not felt.
-SAMPLES = 5
+SAMPLES = 3
 #: The file is written anew after so many seconds, and at the end.
 WRITE_SECONDS = 5.0
 

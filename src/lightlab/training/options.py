@@ -115,8 +115,8 @@ class TensorBoardOptions:
         penalty: what the layers' l1 and l2 add to the loss.
         throughput: samples a second, and seconds an epoch.
         memory: the most that was taken, over all processes: on the GPU, or of the process on the CPU.
-        histograms: after every so many epochs those of weights, gradients and activations; true for about 20 in a
-            training.
+        histograms: after every so many epochs those of weights, gradients and activations; true for ever
+            more seldom, 9 in 60 epochs.
         weights: whether histograms show weights.
         gradients: whether histograms show gradients.
         activations: whether histograms show what each layer gives.

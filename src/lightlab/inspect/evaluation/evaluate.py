@@ -12,7 +12,7 @@ from lightlab.data.base import Data
 from lightlab.inspect.dead_units import watch_dead_units
 from lightlab.inspect.evaluation.describe import describe_mistakes, describe_split
 from lightlab.inspect.evaluation.layers import Norms, describe_layers, weight_histograms
-from lightlab.inspect.evaluation.look import Answers, evaluating, look
+from lightlab.inspect.evaluation.look import Answers, look
 from lightlab.inspect.evaluation.record import Evaluation, Reference, SampleLoss, SplitRecord
 from lightlab.inspect.evaluation.reference import find_reference
 from lightlab.inspect.limits import SUSPECT
@@ -23,9 +23,6 @@ from lightlab.module import Model
 MOST_ROWS = 50_000
 #: Rows whose losses are held against each other; and those that the least possible loss is found by.
 SAMPLE_ROWS, FLOOR_ROWS = 512, 100
-#: Where dead units are looked for the sample goes through the network at once: so many rows are taken in any case, and
-#: more only where these are not too many numbers.
-FEWEST_ROWS, MOST_NUMBERS = 16, 2_000_000
 
 
 class Evaluator:
@@ -57,11 +54,10 @@ class Evaluator:
     def see_last(self) -> None:
         """Look at the weights that training ended with, before the best take their place."""
         for split in self.compared:
-            kept = self._few_rows() if split == self.compared[-1] else 0
-            if answers := look(self.model, self.data, split, SAMPLE_ROWS, kept=kept):
-                self._last[split] = answers.losses
-                if kept:
-                    self._dead = self._find_dead_units(answers.first_inputs)
+            with watch_dead_units(self.model) as dead:
+                answers = look(self.model, self.data, split, SAMPLE_ROWS)
+            if answers:
+                self._last[split], self._dead = answers.losses, dead
 
     def evaluate(self, monitor: str, mode: str, first: Norms, last: Norms) -> Evaluation:
         """Look at the best weights, which the model has by now.
@@ -98,18 +94,6 @@ class Evaluator:
             findings=tuple(data.findings),
             reference=reference,
         )
-
-    def _few_rows(self) -> int:
-        """Return how many rows go through the network at once."""
-        spec = self.model.data_spec
-        assert spec is not None  # it is trained
-        return max(FEWEST_ROWS, min(SAMPLE_ROWS, MOST_NUMBERS // math.prod(spec.input.shape)))
-
-    def _find_dead_units(self, inputs: Tensor) -> dict[str, float]:
-        """Return the share of each rectifier's units that are zero for all rows of a sample, (rows, …)."""
-        with torch.no_grad(), evaluating(self.model), watch_dead_units(self.model) as shares:
-            self.model(inputs.to(self.model.device))
-        return shares
 
     def _compare(self, seen: Mapping[str, Answers | None]) -> dict[str, SampleLoss]:
         """Return what is to be had of a sample of each split, and what the model has of it.

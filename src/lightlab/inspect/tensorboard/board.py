@@ -15,7 +15,7 @@ from lightlab.inspect.evaluation import Evaluation, Mistake, SplitRecord
 from lightlab.inspect.evaluation.describe import tell_answers
 from lightlab.inspect.evaluation.look import Answers
 from lightlab.inspect.outcome import Outcome
-from lightlab.inspect.pictures import are_images, from_png, pixel_range, to_pixels
+from lightlab.inspect.pictures import are_images, from_text, pixel_range, to_pixels
 from lightlab.inspect.run import Run
 from lightlab.inspect.tensorboard.histograms import (
     Activations,
@@ -178,7 +178,7 @@ class Board:
     def _show_mistakes(self, logger: RunLogger, mistakes: tuple[Mistake, ...], step: int) -> None:
         shown = mistakes[: amount(self.options.mistakes, MISTAKES)]
         tiles = [
-            Tile(from_png(mistake.image), f"{mistake.true} → {mistake.predicted}")
+            Tile(from_text(mistake.image), f"{mistake.true} → {mistake.predicted}")
             for mistake in shown
             if mistake.image is not None
         ]

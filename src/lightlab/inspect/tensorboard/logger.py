@@ -10,6 +10,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
 
 from lightlab.inspect.outcome import Outcome
+from lightlab.inspect.pictures import to_png
 from lightlab.inspect.tensorboard.graph import model_graph
 from lightlab.inspect.tensorboard.hyperparameters import Plain, session
 from lightlab.inspect.tensorboard.layout import chart_layout
@@ -167,8 +168,12 @@ class RunLogger(TensorBoardLogger):
     @rank_zero_only
     def log_images(self, images: Mapping[str, Array], step: int, split: str = "") -> None:
         """Write images, each (height, width, 3) of bytes, by tag; into the folder of a split."""
-        for tag, pixels in images.items():
-            self.writer(split).add_image(tag, pixels, step, dataformats="HWC")
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        for tag, pixels in images.items():  # one by one: they are large
+            height, width, colours = pixels.shape
+            image = Summary.Image(height=height, width=width, colorspace=colours, encoded_image_string=to_png(pixels))
+            self._file(split).add_summary(Summary(value=[Summary.Value(tag=tag, image=image)]), step)
 
     @rank_zero_only
     def log_embeddings(
