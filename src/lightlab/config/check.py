@@ -66,7 +66,10 @@ class _Check:
         with collect(self.faults):
             wrapped = any(verb in self.values for verb in TRAINER_VERBS)
             config = CONFIG.without([] if not wrapped else [name for name in CONFIG.names if name not in self.values])
-            given = _known(self.values, CONFIG.names)
+            off = [name for name in ("early_stopping", "tensorboard") if self.values.get(name) is False]
+            rule = "is a mapping, or null to switch it off. Received: False."
+            self.faults += [Fault((name,), f"{name} {rule}") for name in off]
+            given = {name: value for name, value in _known(self.values, CONFIG.names).items() if name not in off}
             check_parameters(_without_misspelt(config, self.values), given, (), name="A config")
         self.check_model()
         self.check_data()
