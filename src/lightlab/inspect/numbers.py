@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 
 def short(value: float) -> str:
     """Return a number in few digits: two decimals, or two digits where these would not show it.
@@ -14,3 +17,12 @@ def short(value: float) -> str:
     if abs(value) < 1000:
         return f"{value:.2f}" if abs(value) < 100 else f"{value:.0f}"
     return f"{value:.2e}"
+
+
+def finite(value: Any) -> Any:
+    """Return plain data in which None stands for numbers that are none."""
+    if isinstance(value, dict):
+        return {name: finite(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 import re
 from io import StringIO
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 from lightlab.inspect.compare.columns import Column, make_columns, make_repeat_columns
 from lightlab.inspect.compare.comparison import Comparison
 from lightlab.inspect.compare.row import Row
+from lightlab.inspect.numbers import finite
 
 _MARKS = re.compile(r"([\\`*_{}\[\]<>|#~&$])")
 
@@ -69,7 +69,7 @@ def as_json(comparison: Comparison) -> str:
         for each in comparison.repeats
     ]
     found = {"runs": runs, "repeats": repeats, "notes": comparison.notes}
-    return json.dumps(_finite(found), indent=2, ensure_ascii=False, allow_nan=False)
+    return json.dumps(finite(found), indent=2, ensure_ascii=False, allow_nan=False)
 
 
 def _facts(row: Row) -> dict[str, Any]:
@@ -88,15 +88,6 @@ def _facts(row: Row) -> dict[str, Any]:
 
 def _settings(comparison: Comparison, place: int) -> dict[str, Any]:
     return {name: values[place] for name, values in comparison.differences.items()}
-
-
-def _finite(value: Any) -> Any:
-    """Return plain data in which None stands for numbers that are none."""
-    if isinstance(value, dict):
-        return {name: _finite(part) for name, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _bold(column: Column, place: int) -> str:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from lightlab.data.finding import DataFinding
 from lightlab.errors import RunError
 from lightlab.files import write_text
+from lightlab.inspect.numbers import finite
 
 #: A number; ``None`` in the file where it is none, as JSON has no NaN.
 Number = float | None
@@ -253,7 +252,7 @@ class Evaluation:
             RunError: it can't be written.
             ValueError: a figure is no finite number that has to be one; then nothing is written.
         """
-        values = _finite(_adapter().dump_python(self))
+        values = finite(_adapter().dump_python(self))
         _adapter().validate_python(values)  # what can't be read back is of no use to anyone
         write_text(json.dumps(values, ensure_ascii=False, allow_nan=False) + "\n", path, "evaluation")
 
@@ -273,12 +272,3 @@ def read_evaluation(path: Path) -> Evaluation:
 @cache
 def _adapter() -> TypeAdapter[Evaluation]:
     return TypeAdapter(Evaluation)
-
-
-def _finite(value: Any) -> Any:
-    """Return plain data in which None stands for numbers that are none."""
-    if isinstance(value, dict):
-        return {name: _finite(part) for name, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
