@@ -150,7 +150,7 @@ class _Check:
                 yield Fault(("trainer", "callbacks", index), f"{rule} Received: both.")
         logger, board = self.section("trainer").get("logger"), self.section("tensorboard")
         if logger not in (None, True) and {**asdict(TensorBoardOptions()), **board} != asdict(TensorBoardOptions()):
-            rule = "tensorboard says what lightlab's own logger writes. trainer.logger puts another in its place."
+            rule = "tensorboard says what lightlab's own logger writes. trainer.logger has another log, or none."
             yield Fault(("tensorboard",), f"{rule} Received: both.")
         for key, monitor, mode in self.monitors():
             yield from _check_monitor(key, monitor, mode, problem, self.is_validated())

@@ -20,9 +20,6 @@ from lightlab.training.options import TensorBoardOptions
 from lightlab.training.run_folder import RunFolder
 from lightlab.training.run_paths import EVALUATION
 
-#: Mistakes that a report shows.
-WORST = 16
-
 
 class Inspection:
     """Looks at a training: curves while it runs, the weights it ends with, and what the best of them make of the data.
@@ -49,7 +46,7 @@ class Inspection:
         self.folder = folder
         self.board = Board(data, options, config, folder.config) if options else None
         kept = amount(options.embeddings, EMBEDDINGS) if options else 0
-        worst = max(WORST, amount(options.mistakes, MISTAKES) if options else 0)
+        worst = max(MISTAKES, amount(options.mistakes, MISTAKES) if options else 0)  # a report shows them in any case
         limits = {split: config["trainer"].get(f"limit_{split}_batches") for split in ("val", "test")}
         left_out = [split for split, limit in limits.items() if limit == 0]  # as the Trainer does
         self.evaluator = Evaluator(model, data, left_out, worst, kept)

@@ -36,9 +36,7 @@ class Evaluator:
         kept: of how many rows of the validation split the features are kept, for those who draw them.
     """
 
-    def __init__(
-        self, model: Model, data: Data, left_out: Collection[str] = (), worst: int = 16, kept: int = 0
-    ) -> None:
+    def __init__(self, model: Model, data: Data, left_out: Collection[str], worst: int, kept: int) -> None:
         self.model = model
         self.data = data
         self.worst = worst

@@ -63,7 +63,7 @@ def look(model: Model, data: Data, split: str, most_rows: int, worst: int = 0, k
     firsts: list[tuple[Tensor, Tensor]] = []
     gathered = _Worst(worst)
     rows = held = 0
-    with _alone(data), evaluating(model):
+    with _alone(data), _evaluating(model):
         for given in data.shuffled_dataloader(split):
             batch = Batch(*given)
             if batch.targets is None:
@@ -123,7 +123,7 @@ def _alone(data: Data) -> Iterator[None]:
 
 
 @contextmanager
-def evaluating(model: Model) -> Iterator[None]:
+def _evaluating(model: Model) -> Iterator[None]:
     """Switch off dropout and the like."""
     was_training = model.training
     model.eval()

@@ -13,7 +13,7 @@ from lightlab.inspect.outcome import Outcome
 from lightlab.inspect.pictures import to_png
 from lightlab.inspect.tensorboard.graph import model_graph
 from lightlab.inspect.tensorboard.hyperparameters import Plain, session
-from lightlab.inspect.tensorboard.layout import chart_layout
+from lightlab.inspect.tensorboard.layout import TRAINING, chart_layout
 from lightlab.inspect.tensorboard.projector import Array, write_projector
 from lightlab.module import Model
 from lightlab.training.options import TensorBoardOptions
@@ -23,15 +23,7 @@ if TYPE_CHECKING:
     from torch.utils.tensorboard import FileWriter, SummaryWriter
 
 #: What is measured beside loss and metrics, and the option of `TensorBoardOptions` that says whether it is written.
-MEASURED = {
-    "learning_rate": "learning_rate",
-    "gradient_norm": "gradient_norm",
-    "gradient_norm_max": "gradient_norm",
-    "penalty": "penalty",
-    "samples_per_second": "throughput",
-    "epoch_seconds": "throughput",
-    "memory_mib": "memory",
-}
+MEASURED = {name: option for option, names in TRAINING.values() for name in names}
 #: How long what is written may wait for the disk.
 FLUSH_SECONDS = 10
 
@@ -73,7 +65,6 @@ class RunLogger(TensorBoardLogger):
         self.by_epoch = True
         self._writers: dict[str, SummaryWriter] = {}
         self._has_graph = False
-        #: Where validations stand, by their loss.
 
     def writer(self, folder: str = "") -> SummaryWriter:
         """Return what writes into a folder of the run: ``train``, ``val``, …; into the run folder itself for none."""
