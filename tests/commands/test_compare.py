@@ -77,7 +77,7 @@ def test_seeds_and_other_data(capsys):
     run(["runs", "--format", "markdown", "--chart", "none"])
     text = capsys.readouterr().out
     assert "Mean ± standard deviation of runs that differ in nothing but seeds:" in text
-    assert "version\\_0, version\\_1 | 2 |" in text
+    assert "version_0, version_1 | 2 |" in text
     assert "Not all figures can be compared, since the validation and test rows" in text
 
 

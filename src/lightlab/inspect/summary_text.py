@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.filesize import decimal
 
+from lightlab.inspect import markdown
 from lightlab.inspect.data_text import table
 from lightlab.inspect.outcome import align
 from lightlab.inspect.summary import Row, Summary
@@ -20,8 +21,7 @@ def as_text(summary: Summary) -> str:
 def as_markdown(summary: Summary) -> str:
     """Return the same in GitHub's Markdown, which shows no spaces in front: each step inwards is a dot."""
     *rows, total = (_cells(row, "· ") for row in (*summary.layers, summary.total))
-    lines = [HEADING, [":--", ":--", *["--:"] * 4], *rows, [f"**{cell}**" for cell in total]]
-    text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    text = markdown.table(HEADING, [*rows, [f"**{cell}**" for cell in total]], [False] * 2 + [True] * 4)
     return "\n\n".join((_list(_model(summary)), text, _list(_remarks(summary))))
 
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
-import re
 from io import StringIO
 from typing import Any
 
 from lightlab.inspect.compare.columns import Column, make_columns, make_repeat_columns
 from lightlab.inspect.compare.comparison import Comparison
 from lightlab.inspect.compare.row import Row
+from lightlab.inspect.markdown import escape, table
 from lightlab.inspect.numbers import finite
-
-_MARKS = re.compile(r"([\\`*_{}\[\]<>|#~&$])")
 
 
 def as_markdown(comparison: Comparison) -> str:
@@ -22,16 +20,12 @@ def as_markdown(comparison: Comparison) -> str:
     if comparison.repeats:
         heading = "Mean ± standard deviation of runs that differ in nothing but seeds:"
         parts += [heading, _table(make_repeat_columns(comparison))]
-    return "\n\n".join([*parts, *map(_escape, comparison.notes)])
+    return "\n\n".join([*parts, *map(escape, comparison.notes)])
 
 
 def _table(columns: list[Column]) -> str:
-    lines = [
-        [_escape(column.heading) for column in columns],
-        ["--:" if column.numbers else ":--" for column in columns],
-        *([_bold(column, place) for column in columns] for place in range(len(columns[0].cells))),
-    ]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    rows = [[_bold(column, place) for column in columns] for place in range(len(columns[0].cells))]
+    return table([escape(column.heading) for column in columns], rows, [column.numbers for column in columns])
 
 
 def as_csv(comparison: Comparison) -> str:
@@ -91,10 +85,5 @@ def _settings(comparison: Comparison, place: int) -> dict[str, Any]:
 
 
 def _bold(column: Column, place: int) -> str:
-    text = _escape(column.cells[place])
+    text = escape(column.cells[place])
     return f"**{text}**" if place in column.best else text
-
-
-def _escape(text: str) -> str:
-    """Return text that stands in Markdown as it is."""
-    return _MARKS.sub(r"\\\1", text)

@@ -8,13 +8,11 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from lightlab.inspect import markdown
 from lightlab.inspect.report import tables
 from lightlab.inspect.report.content import read_content
 from lightlab.inspect.report.tables import Table
 from lightlab.inspect.run import Run
-
-#: What Markdown, or HTML in it, takes for more than letters; an underscore within a word is none.
-_SPECIAL = re.compile(r"[\\`*\[\]<>|~$&]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 
 
 def render_markdown(run: Run) -> str:
@@ -37,21 +35,13 @@ def render_markdown(run: Run) -> str:
 
 
 def _escape(value: Any) -> str:
-    r"""Return a value on one line, so that all of its letters are shown as they are.
-
-    >>> print(_escape("a|b"), _escape("<i>"), _escape("__init__"), _escape("f1_macro"))
-    a\|b \<i\> \_\_init\_\_ f1_macro
-    """
-    if isinstance(value, Markup):
-        return value
-    return _SPECIAL.sub(lambda found: f"\\{found[0]}", " ".join(str(value).split()))
+    """Return a value as it stands in Markdown; what is Markdown already stays so."""
+    return value if isinstance(value, Markup) else markdown.escape(value)
 
 
 def _table(table: Table) -> Markup:
-    sides = [":--" if place < table.text else "--:" for place in range(len(table.heading))]
-    lines = [[_escape(cell) for cell in row] for row in (table.heading, *table.rows)]
-    lines.insert(1, sides)
-    return Markup("\n".join(f"| {' | '.join(line)} |" for line in lines))
+    heading, *rows = ([_escape(cell) for cell in row] for row in (table.heading, *table.rows))
+    return Markup(markdown.table(heading, rows, [place >= table.text for place in range(len(heading))]))
 
 
 def _fence(text: str, language: str) -> Markup:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from lightlab.inspect.evaluation import Mistake
+from lightlab.inspect.markdown import escape, table
 from lightlab.inspect.summary import summarize
 from lightlab.inspect.summary_text import as_markdown
 from lightlab.module import Model
@@ -57,10 +58,5 @@ def _number(number: float | None) -> str:
 
 
 def _table(heading: Sequence[str], lines: Iterable[Sequence[Any]]) -> str:
-    rows = [heading, [":--"] * len(heading), *lines]
-    return "\n".join(f"| {' | '.join(_cell(cell) for cell in row)} |" for row in rows)
-
-
-def _cell(value: Any) -> str:
-    """Return a cell; a line end or bar in it would end it."""
-    return " ".join(str(value).replace("|", "\\|").split())
+    first, *rows = ([escape(cell) for cell in line] for line in (heading, *lines))
+    return table(first, rows, [False] * len(first))

@@ -1,0 +1,31 @@
+"""Markdown, as GitHub, Hugging Face and TensorBoard have it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+#: What Markdown, or HTML in it, takes for more than letters; an underscore within a word is none.
+_SPECIAL = re.compile(r"[\\`*\[\]<>|~$&]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+
+
+def escape(value: Any) -> str:
+    r"""Return a value on one line, so that all of its letters are shown as they are.
+
+    >>> print(escape("a|b"), escape("<i>"), escape("__init__"), escape("f1_macro"))
+    a\|b \<i\> \_\_init\_\_ f1_macro
+    """
+    return _SPECIAL.sub(lambda found: f"\\{found[0]}", " ".join(str(value).split()))
+
+
+def table(heading: Sequence[str], rows: Iterable[Sequence[str]], numbers: Iterable[bool]) -> str:
+    """Return a table.
+
+    Args:
+        heading: of each column, Markdown.
+        rows: of cells, Markdown.
+        numbers: of each column, whether it holds numbers, which stand at its right.
+    """
+    lines = [heading, ["--:" if right else ":--" for right in numbers], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
