@@ -1,4 +1,4 @@
-"""Text files that are whole at every moment."""
+"""Files that are whole at every moment."""
 
 from __future__ import annotations
 
@@ -20,11 +20,20 @@ def write_text(text: str, path: Path, what: str) -> None:
     Raises:
         RunError: it can't be written; what stood there before still does.
     """
+    write_bytes(text.encode("utf-8"), path, what)
+
+
+def write_bytes(content: bytes, path: Path, what: str) -> None:
+    """Write a file, all of it or nothing; see `write_text`.
+
+    Raises:
+        RunError: it can't be written; what stood there before still does.
+    """
     temporary = path.parent / f".{path.name}.{os.getpid()}.tmp"
     try:
         try:
-            with temporary.open("w", encoding="utf-8") as stream:
-                stream.write(text)
+            with temporary.open("wb") as stream:
+                stream.write(content)
                 stream.flush()
                 os.fsync(stream.fileno())
             os.replace(temporary, path)

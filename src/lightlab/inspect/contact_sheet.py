@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,8 +17,9 @@ from lightlab.data.base import Data
 from lightlab.data.rows import Rows
 from lightlab.data_spec import DataSpec, InputSpec
 from lightlab.errors import RunError
+from lightlab.files import write_bytes
 from lightlab.inspect.data import encode_known_targets, encode_some
-from lightlab.inspect.pictures import are_images, pixel_range, to_pixels
+from lightlab.inspect.pictures import are_images, pixel_range, to_pixels, to_png
 
 #: How many images of each class, or in each line, a split has.
 SHOWN = {"train": 4, "val": 2, "test": 2}
@@ -100,13 +99,7 @@ class Sheet:
         """
         if path.suffix.lower() != ".png":
             raise RunError(f"The picture of images is written as .png. Received: {path}.")
-        try:
-            with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-                temporary = Path(folder) / path.name
-                self.draw().save(temporary)
-                os.replace(temporary, path)
-        except OSError as cause:
-            raise RunError(f"The picture of images can't be written to {path}: {cause}.") from cause
+        write_bytes(to_png(self.draw()), path, "picture of images")
 
 
 def draw_contact_sheet(data: Data, spec: DataSpec) -> Sheet:

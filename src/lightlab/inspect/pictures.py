@@ -41,10 +41,11 @@ def to_pixels(images: Tensor, low: float, high: float) -> Pixels:
     return pixels
 
 
-def to_png(pixels: Pixels) -> bytes:
-    """Return an image, (height, width, 3), as PNG."""
+def to_png(image: Image.Image | Pixels) -> bytes:
+    """Return an image, or its pixels, (height, width, 3), as PNG."""
     stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, "PNG", compress_level=1)  # as fast as can be: it is small
+    drawn = image if isinstance(image, Image.Image) else Image.fromarray(image)
+    drawn.save(stream, "PNG", compress_level=1)  # as fast as can be: it is small
     return stream.getvalue()
 
 

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import math
-import os
-import tempfile
-import warnings
 from collections.abc import Callable, Mapping, Sequence
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +13,11 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from lightlab.errors import RunError
+from lightlab.files import write_bytes
 from lightlab.inspect.compare.comparison import Comparison
 from lightlab.inspect.compare.row import Row, better
 from lightlab.inspect.figures.history import FEW, WIDE, epochs_of
-from lightlab.inspect.figures.style import PALETTE, explain, label, make_panels, shorten, to_png, to_svg
+from lightlab.inspect.figures.style import PALETTE, explain, label, make_panels, shorten, to_pdf, to_png, to_svg
 
 #: Of the chart, in inches.
 SIZE = (8.4, 4.6)
@@ -64,19 +61,12 @@ def write_chart(figure: Figure, path: Path) -> None:
     forms: dict[str, Callable[[Figure], bytes]] = {
         ".png": to_png,
         ".svg": lambda drawn: to_svg(drawn).encode(),
-        ".pdf": _to_pdf,
+        ".pdf": to_pdf,
     }
     form = forms.get(path.suffix.lower())
     if form is None:
         raise RunError(f"A chart is written as {', '.join(forms)}. Received: {path}.")
-    content = form(figure)
-    try:
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-            temporary = Path(folder) / path.name
-            temporary.write_bytes(content)
-            os.replace(temporary, path)
-    except OSError as cause:
-        raise RunError(f"The chart can't be written to {path}: {cause}.") from cause
+    write_bytes(form(figure), path, "chart")
 
 
 def _rank(rows: Sequence[Row], metric: str) -> list[Row]:
@@ -106,11 +96,3 @@ def _scale(axes: Axes) -> None:
     values = np.concatenate([np.asarray(line.get_ydata(), float) for line in axes.lines] or [np.ones(1)])
     if values.size and values.min() > 0 and values.max() > WIDE * values.min():
         axes.set_yscale("log")
-
-
-def _to_pdf(figure: Figure) -> bytes:
-    buffer = BytesIO()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=r"Glyph .* missing from", category=UserWarning)
-        figure.savefig(buffer, format="pdf", metadata={"CreationDate": None})
-    return buffer.getvalue()

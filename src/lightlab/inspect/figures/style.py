@@ -137,6 +137,14 @@ def to_png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
+def to_pdf(figure: Figure) -> bytes:
+    """Return a figure as PDF."""
+    buffer = BytesIO()
+    with _any_letters():
+        figure.savefig(buffer, format="pdf", metadata={"CreationDate": None})
+    return buffer.getvalue()
+
+
 def to_svg(figure: Figure, name: str = "") -> str:
     """Return a figure as an SVG element for a page: the same for the same figure, whenever and wherever it is drawn.
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from lightlab.errors import RunError
-from lightlab.files import write_text
+from lightlab.files import write_bytes, write_text
+from lightlab.inspect.pictures import to_png
 
 #: What the vectors are called.
 NAME = "features"
@@ -47,10 +47,7 @@ def write_projector(
         side = min(SIDE, SHEET // _per_line(len(images)))
         embedding.sprite.image_path = "thumbnails.png"
         embedding.sprite.single_image_dim.extend([side, side])
-        try:
-            draw_sheet(images, side).save(folder / embedding.sprite.image_path)
-        except OSError as cause:
-            raise RunError(f"The projector's thumbnails can't be written to {folder}: {cause}.") from cause
+        write_bytes(to_png(draw_sheet(images, side)), folder / embedding.sprite.image_path, "projector's thumbnails")
     # What names the other files comes last: TensorBoard may be looking.
     write_text(text_format.MessageToString(config), folder / "projector_config.pbtxt", "projector's config")
 
