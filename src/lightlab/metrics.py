@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
 import torch
@@ -16,6 +17,19 @@ from lightlab.heads.base import Head
 #: After so many rows, what was kept is passed on to the metrics: memory stays bounded, and their cost is shared
 #: by many steps.
 FLUSH_ROWS = 65_536
+
+
+@dataclass
+class _Waiting:
+    """What steps gave that no metric was given yet; no part of the module, whose attributes cost more to set.
+
+    Attributes:
+        steps: of each the losses, the logits and the targets.
+        rows: of all of them.
+    """
+
+    steps: list[tuple[Tensor, Tensor, Tensor]] = field(default_factory=list)
+    rows: int = 0
 
 
 class EpochMetrics(nn.Module):
@@ -44,11 +58,9 @@ class EpochMetrics(nn.Module):
         for metric in self._each().values():
             metric.reset()
         self.rows = 0
-        self.finite = True
         self._losses: list[Tensor] = []
-        self._logits: list[Tensor] = []
-        self._targets: list[Tensor] = []
-        self._waiting = 0
+        self._finite: list[Tensor] = []
+        self._waiting = _Waiting()
 
     def update(self, losses: Tensor, logits: Tensor, targets: Tensor) -> None:
         """Keep what a step gave; nothing is computed, and the device is not waited for.
@@ -58,12 +70,10 @@ class EpochMetrics(nn.Module):
             logits: (batch, outputs).
             targets: as the head takes them.
         """
-        self._losses.append(losses.detach().sum())
-        self._logits.append(logits.detach())
-        self._targets.append(targets)
-        self.rows += len(logits)
-        self._waiting += len(logits)
-        if self._waiting >= FLUSH_ROWS:
+        waiting = self._waiting
+        waiting.steps.append((losses.detach(), logits.detach(), targets))
+        waiting.rows += len(logits)
+        if waiting.rows >= FLUSH_ROWS:
             self._flush()
 
     def compute(self) -> dict[str, Tensor]:
@@ -76,7 +86,8 @@ class EpochMetrics(nn.Module):
         self._gather()
         values = {name: self._compute_one(metric) for name, metric in self._each().items()}
         loss = float(torch.stack(self._losses).cpu().double().sum()) if self._losses else 0.0
-        sums = torch.tensor([loss, self.rows, not self.finite], dtype=torch.float64)
+        strange = bool(self._finite) and not bool(torch.stack(self._finite).all())
+        sums = torch.tensor([loss, self.rows, strange], dtype=torch.float64)
         if distributed.is_available() and distributed.is_initialized():
             sums = sums.to(self.place.device)
             distributed.all_reduce(sums)
@@ -90,6 +101,7 @@ class EpochMetrics(nn.Module):
 
     def losses_are_finite(self) -> bool:
         """Return whether all losses that were kept are finite; the device is waited for."""
+        self._flush()
         return not self._losses or bool(torch.isfinite(torch.stack(self._losses)).all())
 
     def modes(self) -> dict[str, Literal["min", "max"]]:
@@ -107,17 +119,19 @@ class EpochMetrics(nn.Module):
         return cast("dict[str, Metric]", dict(self.metrics.items()))
 
     def _flush(self) -> None:
-        if not self._logits:
+        if not self._waiting.steps:
             return
-        logits, targets = torch.cat(self._logits), torch.cat(self._targets)
+        losses, logits, targets = (torch.cat(each) for each in zip(*self._waiting.steps, strict=True))
+        self.rows += self._waiting.rows
+        self._waiting = _Waiting()
+        self._losses.append(losses.sum())
         with torch.no_grad():
             scores, targets = self._measured(logits.float(), targets)
         if self._of_classes and targets.ndim == 2:  # a column a class, as one-hot targets are
             targets = targets.argmax(1)
-        self.finite = self.finite and bool(torch.isfinite(logits).all())
+        self._finite.append(torch.isfinite(logits).all())
         for metric in self._each().values():
             metric.update(scores, targets)
-        self._logits, self._targets, self._waiting = [], [], 0
 
     def _gather(self) -> None:
         """Give every process the states of all.

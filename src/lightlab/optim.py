@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Literal
 
+import torch
 from pydantic import Field
 from torch import nn, optim
 from torch.optim import lr_scheduler as schedules
@@ -37,6 +39,11 @@ SCHEDULERS: dict[str, type[LRScheduler]] = {
     and name[0] != "_"
     # These three are made of functions or of other schedulers, which a config can't write.
     and item not in (schedules.LambdaLR, schedules.MultiplicativeLR, schedules.ChainedScheduler, SequentialLR)
+}
+#: The devices for which torch has one kernel for a whole step of an optimizer.
+FUSED_ON = {
+    **dict.fromkeys(("Adam", "AdamW", "SGD"), frozenset({"cpu", "cuda", "mps"})),
+    "Adagrad": frozenset({"cpu"}),
 }
 #: What torch's constructors ask of numbers, and their annotations don't say.
 RANGES: dict[str, Any] = {
@@ -74,16 +81,63 @@ class OptimizerSpec:
     name: str
     arguments: Mapping[str, Any]
 
-    def build(self, parameters: Iterable[nn.Parameter]) -> optim.Optimizer:
+    def build(self, parameters: Iterable[nn.Parameter], fuse: bool = True) -> optim.Optimizer:
         """Return the optimizer.
+
+        Args:
+            parameters: that it moves.
+            fuse: whether one kernel takes the whole step, where torch has such a one and the config doesn't say.
 
         Raises:
             ConfigError: torch refuses the arguments.
         """
+        given = list(parameters)
+        kernel = self._kernel({each.device.type for each in given}) if fuse else {}
         try:
-            return OPTIMIZERS[self.name](parameters, **self.arguments)
+            return bare(self.name)(given, **{**self.arguments, **kernel})
         except (TypeError, ValueError, RuntimeError) as cause:
             raise ConfigError.at(("model", "optimizer"), f"{self.name} can't be built: {cause}") from cause
+
+    def _kernel(self, devices: set[str]) -> dict[str, bool]:
+        """Return the argument that has one kernel take a whole step, where torch has such a one on these devices."""
+        given = self.arguments
+        is_open = given.get("fused") is None and given.get("foreach") is None
+        plain = not (given.get("capturable") or given.get("differentiable"))
+        known = devices <= FUSED_ON.get(self.name, frozenset())
+        return {"fused": True} if is_open and plain and known else {}
+
+
+@cache
+def bare(name: str) -> type[optim.Optimizer]:
+    """Return an optimizer of torch's without what torch wraps around its methods; it does the same, to the bit.
+
+    The wrappers record each step for a profiler, and tell torch.compile to stay away. That costs a small network a third
+    of its time, and at the first call the import of torch._dynamo, a second.
+    """
+    kind = OPTIMIZERS[name]
+    names = ("add_param_group", "load_state_dict", "state_dict")
+    plain = torch.no_grad()(inspect.unwrap(kind.step))
+    with_hooks = optim.Optimizer.profile_hook_step(kind.step)
+
+    def step(self: Any, *arguments: Any, **options: Any) -> Any:
+        hooked = self._optimizer_step_pre_hooks or self._optimizer_step_post_hooks
+        return (with_hooks if hooked else plain)(self, *arguments, **options)
+
+    def zero_grad(self: Any, set_to_none: bool = True) -> None:
+        if not set_to_none:
+            inspect.unwrap(kind.zero_grad)(self, set_to_none)
+            return
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = None
+
+    step.hooked = True  # type: ignore[attr-defined]  # or torch would wrap it, too
+    methods = {name: inspect.unwrap(getattr(kind, name)) for name in names}
+    # At every step it asks the driver whether there is a GPU, whose graphs can't hold every optimizer; here none does.
+    checks = ("_accelerator_graph_capture_health_check", "_cuda_graph_capture_health_check")  # the latter before 2.12
+    unchecked = {name: lambda self: None for name in checks if hasattr(kind, name)}
+    own = {"step": step, "zero_grad": zero_grad, "__module__": kind.__module__}
+    return type(kind.__name__, (kind,), methods | unchecked | own)
 
 
 @dataclass(frozen=True)

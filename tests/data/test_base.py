@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from lightlab import Model
 from lightlab.data import BundledData, Data, Rows, TableData
+from lightlab.data.placing import Place
 from lightlab.errors import CheckpointError, ConfigError, DataError
 
 
@@ -91,6 +92,62 @@ def test_loaders():
 def _order(loader, epoch):
     loader.sampler.set_epoch(epoch)
     return [place for batch in loader for place in batch.places.tolist()]
+
+
+def test_batches_of_evaluation():
+    """They are larger than those of training, or as large as is said; each row is in one of them all the same."""
+    for size, rows in (("auto", [27]), (10, [10, 10, 7])):
+        data = BundledData("wine", batch_size=4, eval_batch_size=size)
+        data.connect("multiclass")
+        for loader in (data.val_dataloader(), data.test_dataloader(), data.predict_dataloader()):
+            assert [len(batch.inputs) for batch in loader] == rows
+        assert len(next(iter(data.shuffled_dataloader("val")))[0]) == rows[0]
+        assert len(next(iter(data.train_dataloader())).inputs) == 4
+    with pytest.raises(ConfigError, match="eval_batch_size"):
+        BundledData("wine", eval_batch_size=0)
+
+
+@pytest.mark.parametrize(
+    ("limits", "rows"), [({}, 27), ({"limit_val_batches": 1}, 4), ({"limit_test_batches": 0.5}, 4)]
+)
+def test_limits_of_evaluation_mean_as_many_rows(limits, rows):
+    """Where the Trainer counts batches of evaluation, they are as large as those of training."""
+    data = BundledData("wine", batch_size=4)
+    data.connect("multiclass")
+    data.trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, **limits)
+    assert data.val_dataloader().plan.batch_size == (4096 if rows == 27 else 4)
+    assert len(next(iter(data.val_dataloader())).inputs) == rows
+
+
+def test_batches_of_evaluation_change_no_figure():
+    """Loss and metrics over an epoch are the same in batches of any size, but for rounding."""
+    figures = []
+    for size in (7, "auto"):
+        torch.manual_seed(0)
+        data = BundledData("wine", batch_size=4, eval_batch_size=size)
+        model = Model([{"dense": 8}])
+        quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+        trainer = Trainer(max_epochs=2, accelerator="cpu", enable_model_summary=False, **quiet)
+        trainer.fit(model, data)
+        (tested,) = trainer.test(model, data, verbose=False)
+        figures.append(tested | {name: float(value) for name, value in trainer.callback_metrics.items()})
+    assert figures[0] == pytest.approx(figures[1], rel=1e-5)
+
+
+def test_one_process_alone():
+    """Who looks at the data beside a training has all rows, though others have their share of it."""
+
+    class Second(BundledData):
+        def place(self):
+            return super().place() if self._unshared else Place(rank=1, world_size=2)
+
+    data = Second("wine")
+    data.connect("multiclass")
+    assert len(next(iter(data.val_dataloader())).inputs) == 14
+    with data.alone():
+        assert len(next(iter(data.val_dataloader())).inputs) == 27
+    assert len(next(iter(data.val_dataloader())).inputs) == 14
+    assert data.placement() == "data in memory"
 
 
 def test_no_validation_split():

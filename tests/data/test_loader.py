@@ -113,6 +113,57 @@ def test_going_on_with_other_batches(batch_size, seed):
         next(iter(second))
 
 
+@pytest.mark.parametrize("world_size", [1, 3])
+def test_batches_that_are_made_at_once(world_size, monkeypatch):
+    """How many batches are gathered together changes nothing of them, also where training goes on among them."""
+
+    def given(start, batches):
+        monkeypatch.setattr("lightlab.data.loader.MOST_BLOCK_BATCHES", batches)
+        parts = loaders(101, 8, world_size, seed=3, keep_short=False)
+        for loader in parts:
+            loader.load_state_dict({**loader.state_dict(), "batches": start})
+        return [[(batch.inputs.flatten().tolist(), batch.total) for batch in loader] for loader in parts]
+
+    for start in range(12):
+        assert given(start, 1) == given(start, 5) == [part[start:] for part in given(0, 1)]
+
+
+def test_a_batch_lies_in_memory_as_before_the_run_was_cut():
+    """Sums of numbers may differ in the last bit by how they lie, and a resumed training is to be the same."""
+    first, second = loaders(640, 7, 1, seed=3) + loaders(640, 7, 1, seed=3)
+    second.load_state_dict({**second.state_dict(), "batches": 40})
+    for wanted, batch in zip(islice(first, 40, None), second, strict=True):
+        assert wanted.inputs.storage_offset() % 64 == batch.inputs.storage_offset() % 64
+
+
+def test_rows_on_a_device_are_batched_there():
+    """Inputs, targets and places are of that device, and images stay of a byte a number."""
+    meta = torch.device("meta")
+    inputs, targets = torch.empty(50, 3, dtype=torch.uint8, device=meta), torch.empty(50, device=meta)
+    loader = BatchLoader(inputs, targets, BatchPlan(RowOrder(50, 1), 8), device=meta)
+    batches = list(loader)
+    assert [batch.total for batch in batches] == [8] * 6 + [2]
+    for batch in batches:
+        assert {part.device for part in batch[:3]} == {meta}
+        assert batch.inputs.dtype == torch.uint8
+        assert batch.inputs.shape == (batch.total, 3)
+    assert loader.placement == "data on device"
+
+
+@pytest.mark.parametrize(
+    ("stored", "options", "placement"),
+    [
+        (False, {}, "data in memory"),
+        (False, {"device": torch.device("cuda")}, "data in memory, pinned"),
+        (True, {"workers": 1}, "data on disk, 1 worker"),
+        (True, {"workers": 2}, "data on disk, 2 workers"),
+    ],
+)
+def test_placement(stored, options, placement):
+    """A loader says where the rows are."""
+    assert loaders(10, 4, 1, stored=stored, **options)[0].placement == placement
+
+
 def test_fewer_rows_than_processes():
     """In training every process has two rows of each step, or one if there are no more; else it is refused."""
     for rows, batch_size in ((7, 16), (100, 7)):

@@ -37,6 +37,7 @@ class ConfigReader(LightningCLI):
     def __init__(self, call: Call) -> None:
         self.call = call
         silence()
+        gc.freeze()  # what was imported stays, and is never looked through again
         gc.enable()  # from here on there is work, and not just imports
         super().__init__(
             Model,

@@ -25,6 +25,7 @@ from lightlab.errors import ConfigError, DataError, Key, RunError
 from lightlab.inspect.inspection import Inspection
 from lightlab.inspect.outcome import Outcome, align, metric_lines
 from lightlab.inspect.tensorboard.logger import RunLogger
+from lightlab.training.execution import Execution
 from lightlab.training.options import CheckpointOptions, EarlyStoppingOptions, TensorBoardOptions
 from lightlab.training.predictions import WRITERS, PredictionWriter
 from lightlab.training.progress import Progress
@@ -122,11 +123,12 @@ class LightlabCLI(ConfigReader):
             callbacks += [self.best, last]
         if options.get("enable_progress_bar") is not False:
             callbacks.append(Progress(self.kept))
+        config = with_defaults(self.call.config)
+        callbacks.append(Execution(config["steps_per_execution"], config["compile"]))
         shown = self._tensorboard(options)
         make_logger = None if shown is None else partial(RunLogger, options=shown)
         self.run_folder = RunFolder(self.root, self.call.name, self._config_text(), make_logger)
         if not options.get("fast_dev_run"):
-            config = with_defaults(self.call.config)
             self.inspection = Inspection(self.model, self.datamodule, self.run_folder, config, shown)
             callbacks.append(self.inspection.history)
         if self.checkpoint_path:

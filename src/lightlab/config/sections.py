@@ -13,7 +13,13 @@ from pydantic import AfterValidator, Field
 from lightlab.errors import Fault, did_you_mean, sentences
 from lightlab.registry import plugin_modules
 from lightlab.signatures import REQUIRED, Parameter, Signature, read_signature, signature_of
-from lightlab.training.options import CheckpointOptions, EarlyStoppingOptions, TensorBoardOptions
+from lightlab.training.options import (
+    CheckpointOptions,
+    Compile,
+    EarlyStoppingOptions,
+    StepsPerExecution,
+    TensorBoardOptions,
+)
 
 #: The verbs of Lightning's Trainer, which stock configs have sections for.
 TRAINER_VERBS = ("fit", "validate", "test", "predict")
@@ -162,6 +168,10 @@ CONFIG = Signature(
         Parameter("checkpoint", dict, "mapping", {}, "which weights to keep."),
         Parameter("tensorboard", dict | None, "mapping | None", {}, "what TensorBoard shows; null for nothing."),
         Parameter("trainer", dict, "mapping", {}, "the arguments of Lightning's Trainer."),
+        Parameter("steps_per_execution", StepsPerExecution, "'auto' | int", "auto",
+                  "at most so many batches in one go; auto for as many as take a tenth of a second."),
+        Parameter("compile", Compile, "'auto' | bool | mapping", "auto",
+                  "whether a step is compiled as a whole: auto where it pays; {mode: max-autotune} for torch's modes."),
         Parameter("ckpt_path", str | None, "str | None", None,
                   "a checkpoint, best or last: to go on from in fit, to evaluate or predict with in the other verbs."),
         Parameter("output", str | None, "str | None", None,

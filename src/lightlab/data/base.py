@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Annotated, Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
+import torch
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_only
 from pydantic import Field
@@ -19,6 +20,7 @@ from lightlab.data.augment import Augment, parse_augment
 from lightlab.data.finding import DataFinding
 from lightlab.data.findings import find_imbalance, find_leaks, find_shared_rows
 from lightlab.data.loader import BatchLoader, BatchPlan, RowOrder, default_workers
+from lightlab.data.placing import Encoded, Place, choose_eval_batch_size, hold
 from lightlab.data.rows import Fingerprints, Rows, Stored, digest
 from lightlab.data.splits import parse_split, split_rows
 from lightlab.data.tables.columns import check_not_misread
@@ -44,23 +46,6 @@ say = rank_zero_only(print)
 Seed = Annotated[int, Field(ge=0, le=2**32 - 2)]
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a process stands among those that train.
-
-    Attributes:
-        rank: which one it is.
-        world_size: how many there are.
-        on_node: how many of them are on this machine.
-        on_gpu: whether it computes on a GPU of NVIDIA's or AMD's.
-    """
-
-    rank: int = 0
-    world_size: int = 1
-    on_node: int = 1
-    on_gpu: bool = False
-
-
 def find_problem(name: str) -> Problem:
     """Return the row of a problem type.
 
@@ -83,6 +68,9 @@ class Data(LightningDataModule):
     Args:
         batch_size: rows of one training step, over all processes: the same config gives the same steps on one
             device and on eight.
+        eval_batch_size: rows of one step of evaluation and prediction, likewise; ``auto`` for as many as are fast,
+            never fewer than ``batch_size``. It changes no figure. Where the Trainer limits the batches of evaluation,
+            ``auto`` is ``batch_size``, so that they mean the same rows.
         split: shares of train, validation and test; or what `lightlab.data.splits.Split` has: ``{shares: …,
             groups: COLUMN}``, ``{time: COLUMN}``, ``{column: COLUMN}``, ``{folds: 5, fold: 0}``, ``{stratify: false}``.
         seed: of the splits, and of the order of the rows in each epoch.
@@ -98,6 +86,7 @@ class Data(LightningDataModule):
     def __init__(
         self,
         batch_size: PositiveInt = 32,
+        eval_batch_size: PositiveInt | Literal["auto"] = "auto",
         split: list[float] | dict[str, Any] = (0.7, 0.15, 0.15),  # type: ignore[assignment]  # not to be changed
         seed: Seed = 0,
         normalize: Normalize = "standard",
@@ -107,8 +96,10 @@ class Data(LightningDataModule):
     ) -> None:
         super().__init__()
         given = {"batch_size": batch_size, "seed": seed, "normalize": normalize, "balanced": balanced}
-        check_parameters(Data, {**given, "num_workers": num_workers}, ("data",), name=type(self).__name__)
+        others = {"eval_batch_size": eval_batch_size, "num_workers": num_workers}
+        check_parameters(Data, given | others, ("data",), name=type(self).__name__)
         self.batch_size = batch_size
+        self.eval_batch_size = eval_batch_size
         self.split = parse_split(split)
         self.seed = seed
         self.normalize: Normalize = normalize
@@ -122,7 +113,9 @@ class Data(LightningDataModule):
         self.findings: list[DataFinding] = []
         self._stage = "fit"
         self._learned = False
-        self._encoded: dict[str, tuple[Tensor | Stored, Tensor | None]] = {}
+        self._encoded: dict[str, Encoded] = {}
+        self._resident: dict[str, Encoded] | None = None
+        self._unshared = False
         self._digests: dict[str, dict[str, Any]] = {}
         self._augment: Augment | None = None
 
@@ -164,7 +157,7 @@ class Data(LightningDataModule):
     def setup(self, stage: str) -> None:
         """Note what rows are for; they are loaded when a model connects, which may know how to read them."""
         if (stage == "predict") != (self._stage == "predict"):
-            self._encoded = {}
+            self._encoded, self._resident = {}, None
         self._stage = stage
 
     def connect(self, problem: str | None, spec: DataSpec | None = None) -> DataSpec:
@@ -182,7 +175,7 @@ class Data(LightningDataModule):
         same = spec == self.spec if spec else self._learned
         if self._encoded and self.spec is not None and same and problem in (None, self.spec.problem):
             return self.spec
-        self._encoded = {}
+        self._encoded, self._resident = {}, None
         self._learned = spec is None
         if spec:
             self.adapt(spec.input)
@@ -286,6 +279,11 @@ class Data(LightningDataModule):
         rows = self.rows[split]
         return rows.id_name, rows.ids[places]
 
+    def read_names(self, split: str) -> tuple[str, Iterator[np.ndarray[Any, Any]]]:
+        """Return what the rows of a split are called, all of them in order, in parts, and what such names are."""
+        rows = self.rows[split]
+        return rows.id_name, iter([rows.ids])
+
     def check_targets(self, valid: Callable[[Tensor], Tensor], rule: str) -> None:
         """Hold the targets of all splits against what a head can learn.
 
@@ -331,7 +329,7 @@ class Data(LightningDataModule):
 
     def train_dataloader(self) -> BatchLoader:
         """Return the loader of the train split, in an order that each epoch has of its own."""
-        return self._loader("train", self.seed, keep_short=False, balanced=self.balanced)
+        return self._loader("train", self.seed, training=True)
 
     def val_dataloader(self) -> BatchLoader | list[Any]:
         """Return the loader of the validation split; an empty list where there is none."""
@@ -349,6 +347,18 @@ class Data(LightningDataModule):
         """Return a loader of a split's rows, each once, in an order in which the first stand for all."""
         return self._loader(split, self.seed)
 
+    def choose_eval_batch_size(self) -> int:
+        """Return the rows of a step of evaluation, over all processes."""
+        if self.eval_batch_size != "auto":
+            return self.eval_batch_size
+        assert self.spec is not None
+        if self.trainer is not None:
+            stages = ("val", "test", "predict")
+            limits = [getattr(self.trainer, f"limit_{stage}_batches") for stage in stages]
+            if any(isinstance(limit, int) or limit < 1 for limit in limits):
+                return self.batch_size
+        return choose_eval_batch_size(self.batch_size, self.spec.input, self.place())
+
     @property
     def predict_split(self) -> str:
         """The split whose rows are predicted: rows that the source has for it, else the test split.
@@ -361,23 +371,43 @@ class Data(LightningDataModule):
                 return split
         raise DataError("There are no rows to predict: the data has neither rows for it nor a test split.")
 
-    def _loader(
-        self, split: str, seed: int | None = None, keep_short: bool = True, balanced: bool = False
-    ) -> BatchLoader:
-        inputs, targets = self._encoded[split]
+    def _loader(self, split: str, seed: int | None = None, training: bool = False) -> BatchLoader:
         place = self.place()
-        order = RowOrder(len(inputs), seed, targets if balanced else None)
-        plan = BatchPlan(order, self.batch_size, place.rank, place.world_size, keep_short)
+        inputs, targets = self._encoded[split]
+        order = RowOrder(len(inputs), seed, targets if training and self.balanced else None)
+        batch_size = self.batch_size if training else self.choose_eval_batch_size()
+        plan = BatchPlan(order, batch_size, place.rank, place.world_size, keep_short=not training)
         workers = default_workers(place.on_node) if self.num_workers is None else self.num_workers
-        return BatchLoader(inputs, targets, plan, workers, pin_memory=place.on_gpu)
+        return BatchLoader(*self._held(split, place.target), plan, workers, place.target)
+
+    def _held(self, split: str, device: torch.device) -> Encoded:
+        """Return a split on a device, if that is a GPU and has room for it."""
+        if device.type == "cuda" and self._resident is None:
+            self._resident = hold(self._encoded, device, free=torch.cuda.mem_get_info(device)[0])
+        return (self._resident or {}).get(split, self._encoded[split])
 
     def place(self) -> Place:
-        """Return where this process stands among those that train."""
-        if self.trainer is None:
+        """Return where this process stands among those that train, and where it computes."""
+        trainer = self.trainer
+        if trainer is None:
             return Place()
-        world_size = self.trainer.world_size
-        on_gpu = self.trainer.strategy.root_device.type == "cuda"
-        return Place(self.trainer.global_rank, world_size, max(1, world_size // self.trainer.num_nodes), on_gpu)
+        device = trainer.strategy.root_device
+        if self._unshared:
+            return Place(device=device)
+        return Place(trainer.global_rank, trainer.world_size, max(1, trainer.world_size // trainer.num_nodes), device)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Have loaders give all rows to this process."""
+        self._unshared = True
+        try:
+            yield
+        finally:
+            self._unshared = False
+
+    def placement(self) -> str:
+        """Return where the train split lies, in a few words, and in a fit: ``data in memory``, ``data on device``."""
+        return str(self.train_dataloader().placement)
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Augment batches of the training, where they are: on the device."""

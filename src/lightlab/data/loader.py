@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from itertools import pairwise
+from itertools import islice, repeat
 from typing import Any
 
 import torch
@@ -12,11 +12,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from lightlab.batch import Batch
+from lightlab.data.placing import CPU, say_workers, send, send_ahead
 from lightlab.data.rows import Stored
 from lightlab.errors import CheckpointError, DataError
 
 #: More workers than this on one machine seldom read faster.
 MOST_WORKERS = 8
+#: Batches that are made at once, and their bytes: as many as caches hold.
+MOST_BLOCK_BATCHES, MOST_BLOCK_BYTES = 32, 2**20
 
 
 class RowOrder:
@@ -83,7 +86,7 @@ class BatchPlan:
         self.world_size = world_size
         self.batch_size = batch_size
         self.start = 0
-        self.bounds = [*range(0, order.rows, batch_size), order.rows]
+        self._batches = -(-order.rows // batch_size)
         if keep_short:
             return
         if order.rows < world_size or batch_size < world_size:
@@ -93,33 +96,70 @@ class BatchPlan:
             )
         # Batch norm can't learn from one row.
         least = max(batch_size / 2, 2 * world_size)
-        if len(self.bounds) > 2 and self.bounds[-1] - self.bounds[-2] < least:
-            del self.bounds[-2]
+        if self._batches > 1 and order.rows - (self._batches - 1) * batch_size < least:
+            self._batches -= 1
 
     def __len__(self) -> int:
-        return len(self.bounds) - 1
+        return self._batches
 
     def __iter__(self) -> Iterator[tuple[Tensor, int]]:
         """Give the places of this process's rows of each batch, and how many rows all processes have in it."""
-        order, first_batch, self.start = self.order(), self.start, 0
-        for begin, end in pairwise(self.bounds[first_batch:]):
-            total = end - begin
-            first = begin + total * self.rank // self.world_size
-            last = begin + total * (self.rank + 1) // self.world_size
-            yield order[first:last], total
+        for places, own, totals in self.blocks(1, CPU):
+            yield from zip(places.split_with_sizes(own), totals, strict=True)
+
+    def blocks(self, batches: int, device: torch.device) -> Iterator[tuple[Tensor, list[int], list[int]]]:
+        """Give the places of this process's rows of several batches at once, on a device where they are sent once.
+
+        Args:
+            batches: of a block, counted from the epoch's first on. The block is whole that has the batch ``start``.
+            device: of the places.
+
+        Yields:
+            places of the rows, (rows,); for each batch, how many of them are its own; and how many all processes have.
+        """
+        first, self.start = self.start - self.start % batches, 0
+        places = send(self._places(), device)
+        share, last = self._share(self.batch_size), self._batches - 1
+        while first < self._batches:
+            stop = min(first + batches, self._batches)
+            totals = [self.batch_size] * (stop - first)
+            own = [len(share)] * (stop - first)
+            if stop > last:
+                totals[-1] = self.order.rows - last * self.batch_size
+                own[-1] = len(self._share(totals[-1]))
+            begin = first * len(share)
+            yield places[begin : begin + sum(own)], own, totals
+            first = stop
+
+    def _places(self) -> Tensor:
+        """Return the places of this process's rows of an epoch, batch after batch, (rows,)."""
+        order = self.order()
+        if self.world_size == 1:
+            return order
+        end = max(0, self._batches - 1) * self.batch_size
+        equal, rest = order[:end], order[end:]
+        share, short = self._share(self.batch_size), self._share(len(rest))
+        own = equal.view(-1, self.batch_size)[:, share.start : share.stop]
+        return torch.cat([own.flatten(), rest[short.start : short.stop]])
+
+    def _share(self, total: int) -> range:
+        """Return which rows of a batch are this process's."""
+        return range(total * self.rank // self.world_size, total * (self.rank + 1) // self.world_size)
 
 
 class BatchLoader:
     """Batches of rows, each process its share of every batch.
 
-    Inputs in memory are batched here; those that are stored are read by worker processes ahead of time.
+    Inputs in memory, the CPU's or a GPU's, are batched where they lie: several batches at once, as long as they are
+    small, since a step on few rows takes no longer than what it costs to ask for them. Those that are stored are read
+    by worker processes ahead of time. What is not on the device that computes is sent there ahead of time.
 
     Args:
         inputs: (rows, …).
-        targets: (rows, …), or ``None``.
+        targets: (rows, …), or ``None``; on the inputs' device, if they are in memory.
         plan: which rows make a batch.
         workers: how many processes read stored inputs.
-        pin_memory: whether to have batches of stored inputs where a GPU takes them faster.
+        device: where batches are brought.
     """
 
     batch_sampler = None
@@ -130,21 +170,24 @@ class BatchLoader:
         targets: Tensor | None,
         plan: BatchPlan,
         workers: int = 0,
-        pin_memory: bool = False,
+        device: torch.device = CPU,
     ) -> None:
         self.plan = plan
+        self.inputs = inputs
+        self.targets = targets
+        self.device = device
+        self.workers = workers
         self._given = 0
         self._resumed: dict[str, Any] = {}
         self.sampler = plan.order  # where Lightning looks for set_epoch, as DataLoader has it
-        self.samples = _Samples(inputs, targets)
-        self._loader: DataLoader[Batch | DataError] | None = None
+        self._reader: DataLoader[Batch | DataError] | None = None
         if isinstance(inputs, Stored):
-            self._loader = DataLoader(
-                self.samples,
+            self._reader = DataLoader(
+                _Samples(inputs, targets),
                 sampler=plan,
                 batch_size=None,
                 num_workers=workers,
-                pin_memory=pin_memory,
+                pin_memory=device.type == "cuda",
                 persistent_workers=workers > 0,
             )
 
@@ -159,9 +202,38 @@ class BatchLoader:
         if same:
             check_resumable(state, self.state_dict())
         self._given = self.plan.start = state["batches"] if same else 0
-        for batch in self._loader or map(self.samples.__getitem__, self.plan):
+        batches = self._gather(self.inputs) if isinstance(self.inputs, Tensor) else map(raised, self._reader or ())
+        for batch in send_ahead(batches, self.device) if self.sends else batches:
             self._given += 1
-            yield raised(batch)
+            yield batch
+
+    @property
+    def placement(self) -> str:
+        """Where the rows are, in a few words."""
+        if not isinstance(self.inputs, Tensor):
+            return f"data on disk{say_workers(self.workers)}"
+        if self.inputs.device != CPU:
+            return "data on device"
+        return "data in memory, pinned" if self.sends else "data in memory"
+
+    @property
+    def sends(self) -> bool:
+        """Whether batches are made in memory that the device does not compute on."""
+        return self.device != (self.inputs.device if isinstance(self.inputs, Tensor) else CPU)
+
+    def _gather(self, inputs: Tensor) -> Iterator[Batch]:
+        """Give batches of what is in memory."""
+        batch_bytes = max(1, inputs[:1].nbytes) * self.plan.batch_size
+        block = max(1, min(MOST_BLOCK_BATCHES, MOST_BLOCK_BYTES // batch_bytes))
+        # In an epoch that goes on, a batch lies in memory as it would have in a whole one: rounding may depend on it.
+        skipped = self.plan.start % block
+        for places, own, totals in self.plan.blocks(block, inputs.device):
+            # index_select costs half of what indexing does.
+            parts = inputs.index_select(0, places).split_with_sizes(own)
+            known = None if self.targets is None else self.targets.index_select(0, places).split_with_sizes(own)
+            targets = repeat(None) if known is None else known
+            yield from islice(map(Batch, parts, targets, places.split_with_sizes(own), totals), skipped, None)
+            skipped = 0
 
     def state_dict(self) -> dict[str, int | None]:
         """Return how many batches of which epoch were given: Lightning keeps it in checkpoints."""
@@ -185,22 +257,19 @@ def raised(batch: Batch | DataError) -> Batch:
 
 
 class _Samples(Dataset[Batch | DataError]):
-    """Makes the batches of a plan."""
+    """Reads the batches of a plan."""
 
-    def __init__(self, inputs: Tensor | Stored, targets: Tensor | None) -> None:
+    def __init__(self, inputs: Stored, targets: Tensor | None) -> None:
         self.inputs = inputs
         self.targets = targets
 
     def __getitem__(self, planned: tuple[Tensor, int]) -> Batch | DataError:
         places, total = planned
-        # index_select costs half of what indexing does.
         targets = None if self.targets is None else self.targets.index_select(0, places)
-        given = self.inputs
         try:
-            inputs = given[places] if isinstance(given, Stored) else given.index_select(0, places)
+            return Batch(self.inputs[places], targets, places, total)
         except DataError as error:
             return error
-        return Batch(inputs, targets, places, total)
 
 
 def check_resumable(state: Mapping[str, Any], own: Mapping[str, Any]) -> None:

@@ -69,6 +69,10 @@ class MulticlassHead(Head):
         """Probabilities, (batch, classes)."""
         return logits.softmax(1)
 
+    def measured(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the logits, which are in the order of the probabilities, and targets."""
+        return logits, target
+
     def decode(self, logits: Tensor) -> dict[str, list[Any]]:
         """The most probable class, and the probability of each."""
         return class_columns(self.target.classes, logits.argmax(1), self.activate(logits))

@@ -113,7 +113,7 @@ class Regularizer:
 
     def __call__(self, layer: nn.Module) -> Tensor:
         """Return the penalty, a scalar."""
-        weights = [layer.get_parameter(name) for name in self.names]
+        weights = [getattr(layer, name) for name in self.names]
         terms = [self.l1 * weight.abs().sum() for weight in weights if self.l1]
         terms += [self.l2 * weight.square().sum() for weight in weights if self.l2]
         return torch.stack(terms).sum()

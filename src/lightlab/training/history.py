@@ -23,8 +23,9 @@ from lightlab.files import write_text
 from lightlab.training.run_folder import RunFolder
 from lightlab.training.run_paths import FIRST_COLUMNS, HISTORY
 
-#: Learning rate and gradient norm are looked at so often in an epoch: enough for a curve, and not felt.
-SAMPLES = 3
+#: Learning rate and gradient norm are looked at so often in each of the first epochs, and then once an epoch: enough for
+#: a curve, and not felt.
+SAMPLES, FIRST_EPOCHS = 3, 10
 #: The file is written anew after so many seconds, and at the end.
 WRITE_SECONDS = 5.0
 
@@ -80,7 +81,7 @@ class History(Callback):
         self._trained: dict[str, nn.Parameter] = {}
         self._begun = self._warned = False
         self._is_whole = True
-        self._steps = 0
+        self._sampled: list[tuple[int, float, Tensor | None]] = []
         self._rate = 0.0
         self._written = self._began = self._epoch_began = self._validation_began = 0.0
 
@@ -111,20 +112,32 @@ class History(Callback):
         self, trainer: Trainer, pl_module: LightningModule, optimizer: torch.optim.Optimizer
     ) -> None:
         """Look at the gradients, now and then."""
-        if self._steps % self._stride == 0:
+        taken = trainer.fit_loop.epoch_loop.batch_idx // trainer.accumulate_grad_batches
+        if taken % self._stride == 0 or not self._sampled:
             norms = gradient_norms(self._trained.values()) if self._trained else None
             self._sampled.append((trainer.global_step, optimizer.param_groups[0]["lr"], norms))
-            if self._steps == 0 and self._trained:
+            if len(self._sampled) == 1 and self._trained:
                 self._tell(trainer, "see_gradients", pl_module)
         self._rate = optimizer.param_groups[0]["lr"]
-        self._steps += 1
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
+        """Count the rows."""
+        self.see_batch(trainer, batch)
+
+    def see_batch(self, trainer: Trainer, batch: Any) -> None:
         """Count the rows of all processes."""
         total = batch.total if isinstance(batch, Batch) else None
         self._count += len(batch[0]) * trainer.world_size if total is None else total
+
+    def batches_until_due(self, trainer: Trainer) -> int:
+        """Return which of the batches to come is the next whose gradients are looked at."""
+        if not self._begun:
+            return 1
+        each, taken = trainer.accumulate_grad_batches, trainer.fit_loop.epoch_loop.batch_progress.current.ready
+        steps_before = -(taken // each) % self._stride
+        return (steps_before + 1) * each - taken % each
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take the time."""
@@ -145,7 +158,7 @@ class History(Callback):
         """Keep what there is: of an epoch that broke off its gradients, which may say why."""
         if trainer.global_step == 0:  # no run comes of it
             return
-        if self._steps:
+        if self._begun and self._sampled:
             with suppress(RuntimeError):  # the device may be what has failed
                 self._row(trainer).update(self._sampled_figures(trainer))
         if self.rows:
@@ -158,13 +171,14 @@ class History(Callback):
         self._number = trainer.current_epoch + 1
         steps = trainer.num_training_batches / trainer.accumulate_grad_batches
         often: int = trainer.log_every_n_steps  # type: ignore[attr-defined]  # Lightning sets it untyped
-        self._stride = max(1, int(steps // SAMPLES) if math.isfinite(steps) else often)
+        samples = SAMPLES if self._number <= FIRST_EPOCHS else 1
+        self._stride = max(1, -int(-steps // samples)) if math.isfinite(steps) else often
         self._count, self._validating = 0, 0.0
-        self._sampled: list[tuple[int, float, Tensor | None]] = []
+        self._sampled = []
         self._tell(trainer, "begin_epoch", model)
 
     def _close(self, trainer: Trainer, model: LightningModule) -> None:
-        if not self._steps:
+        if not self._begun or not self._sampled:
             return
         seconds = time.monotonic() - self._epoch_began
         speed = {
@@ -179,7 +193,7 @@ class History(Callback):
         largest = {name: value for name, value in sampled.items() if name == "gradient_norm_max"}
         _log(trainer, {**largest, **speed}, trainer.global_step)
         self._tell(trainer, "end_epoch", model, self._number)
-        self._begun, self._steps = False, 0
+        self._begun = False
         if time.monotonic() - self._written > WRITE_SECONDS:
             self._write(trainer)
 

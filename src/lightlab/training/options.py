@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 
 Mode = Literal["min", "max"]
+#: At most so many batches in one go; ``auto`` for as many as take no time that is felt.
+StepsPerExecution = Literal["auto"] | Annotated[int, Field(ge=1)]
+#: How torch.compile trades time of compiling for speed; see its ``mode``.
+CompileMode = Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"]
+#: Whether steps are compiled; ``auto`` where it pays.
+Compile = Literal["auto"] | bool | dict[Literal["mode"], CompileMode]
 
 
 @dataclass

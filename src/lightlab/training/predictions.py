@@ -1,23 +1,31 @@
-"""Predictions from all processes, in the order of the rows, as one file."""
+"""Predictions from all processes, in the order of the rows, as one file, in memory that does not grow with them."""
 
 from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import distributed
 
 from lightlab.errors import RunError
 
-WRITERS: dict[str, Any] = {".csv": pd.DataFrame.to_csv, ".parquet": pd.DataFrame.to_parquet}
+#: Numbers and texts that are written at once.
+VALUES_AT_ONCE = 2**18
 
 
 class PredictionWriter(Callback):
-    """Collects what ``predict_step`` returns, and writes it when all rows are predicted.
+    """Writes what ``predict_step`` returns.
+
+    Batches are put aside on disk as they come, since processes, and readers of a stream, take rows from several places
+    at once. When all are there they are written in the order of the rows. Memory holds no more than a few of them.
 
     Args:
         path: ``.csv`` or ``.parquet``.
@@ -25,7 +33,18 @@ class PredictionWriter(Callback):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._columns: dict[str, list[Any]] = {}
+        self._spool: Spool | None = None
+
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """See to it that the file can be written before anything is predicted.
+
+        Raises:
+            RunError: it can't.
+        """
+        if trainer.is_global_zero:
+            with _explained(self.path):
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self._spool = Spool(self.path.parent)
 
     def on_predict_batch_end(
         self,
@@ -36,48 +55,156 @@ class PredictionWriter(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Keep a batch's predictions."""
-        for name, values in outputs.items():
-            self._columns.setdefault(name, []).extend(values)
+        """Bring the processes' predictions of a batch together, and put them aside in the main one.
+
+        Raises:
+            RunError: there is no room for them.
+        """
+        own = pa.RecordBatch.from_pydict(outputs) if outputs["places"] else None
+        with _explained(self.path):
+            for part in _gather(own):
+                if self._spool and part is not None:
+                    self._spool.add(part)
 
     def on_predict_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Bring the processes' predictions together, and write them in the main one.
+        """Write them in the main process, in the order of the rows.
 
         Raises:
             RunError: the file can't be written; what stood there before still does.
         """
-        parts: list[dict[str, list[Any]]] = [self._columns]
-        if distributed.is_available() and distributed.is_initialized():
-            parts = [{} for _ in range(distributed.get_world_size())]
-            distributed.all_gather_object(parts, self._columns)
-        if not trainer.is_global_zero:
+        if self._spool is None:
             return
-        table = pd.concat([pd.DataFrame(part) for part in parts if part.get("places")])
-        table = table.sort_values("places", ignore_index=True)
         datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it untyped
-        name, ids = datamodule.name_rows(datamodule.predict_split, table.pop("places").to_numpy())
-        table.insert(0, "id" if name in table else name, ids)
-        write_table(table, self.path)
+        name, names = datamodule.read_names(datamodule.predict_split)
+        write_tables(_named(self._spool.read(), name, names), self.path)
+        self._close()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Leave nothing behind."""
+        self._close()
+
+    def _close(self) -> None:
+        if self._spool is not None:
+            self._spool.close()
+            self._spool = None
 
 
-def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write a table as CSV or Parquet, by the ending, so that the file under its name is whole at every moment.
+class Spool:
+    """Predictions put aside on disk as they come, and taken up again in the order of their rows.
+
+    The file has no name, so that nothing of it is left whatever happens.
+
+    Args:
+        folder: where there is room for it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  # it is closed by `close`
+        self._writer: Any = None
+        self._firsts: list[int] = []
+
+    def add(self, part: pa.RecordBatch) -> None:
+        """Put rows aside that stand together, in order; ``places`` says where."""
+        if self._writer is None:
+            self._writer = pa.ipc.new_file(self._file, part.schema)
+        self._writer.write_batch(part)
+        self._firsts.append(part["places"][0].as_py())
+
+    def read(self) -> Iterator[pd.DataFrame]:
+        """Give all rows in order, in tables of about so many values as are written at once."""
+        self._writer.close()
+        reader = pa.ipc.open_file(self._file)
+        waiting: list[pa.RecordBatch] = []
+        values = 0
+        for number in np.argsort(self._firsts):
+            waiting.append(reader.get_batch(int(number)))
+            values += waiting[-1].num_rows * waiting[-1].num_columns
+            if values >= VALUES_AT_ONCE:
+                yield pa.Table.from_batches(waiting).to_pandas()
+                waiting, values = [], 0
+        if waiting:
+            yield pa.Table.from_batches(waiting).to_pandas()
+
+    def close(self) -> None:
+        """Give the room on disk back."""
+        self._file.close()
+
+
+def _gather(own: pa.RecordBatch | None) -> list[pa.RecordBatch | None]:
+    """Return the main process's and all others' in the main process, and nothing in the others."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return [own]
+    parts = [None] * distributed.get_world_size() if distributed.get_rank() == 0 else None
+    distributed.gather_object(own, parts)
+    return parts or []
+
+
+def _named(tables: Iterable[pd.DataFrame], name: str, names: Iterator[Any]) -> Iterator[pd.DataFrame]:
+    """Put what rows are called in place of where they stand.
+
+    Args:
+        tables: with ``places``, which rise.
+        name: of what rows are called.
+        names: of all rows, in parts.
+    """
+    begin, held = 0, np.empty(0)
+    for table in tables:
+        places = table.pop("places").to_numpy()
+        while begin + len(held) <= places[-1]:
+            over = min(int(places[0]) - begin, len(held))
+            begin, rest, part = begin + over, held[over:], next(names)
+            held = np.concatenate([rest, part]) if len(rest) else part
+        table.insert(0, "id" if name in table else name, held[places - begin])
+        yield table
+
+
+def _write_csv(tables: Iterable[pd.DataFrame], stream: IO[bytes]) -> None:
+    for number, table in enumerate(tables):
+        stream.write(table.to_csv(index=False, header=number == 0).encode())
+
+
+def _write_parquet(tables: Iterable[pd.DataFrame], stream: IO[bytes]) -> None:
+    from pyarrow.parquet import ParquetWriter  # only here: it takes time
+
+    parts = iter(tables)
+    first = pa.Table.from_pandas(next(parts), preserve_index=False)
+    with ParquetWriter(stream, first.schema) as writer:
+        writer.write_table(first)
+        for table in parts:
+            writer.write_table(pa.Table.from_pandas(table, first.schema, preserve_index=False))
+
+
+WRITERS: dict[str, Callable[[Iterable[pd.DataFrame], IO[bytes]], None]] = {
+    ".csv": _write_csv,
+    ".parquet": _write_parquet,
+}
+
+
+def write_tables(tables: Iterable[pd.DataFrame], path: Path) -> None:
+    """Write tables as one, as CSV or Parquet, by the ending, so that the file under its name is whole at every moment.
 
     Raises:
         RunError: it can't be written; what stood there before still does.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with _explained(path):
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-        os.close(descriptor)
         try:
-            WRITERS[path.suffix](table, temporary, index=False)
+            with os.fdopen(descriptor, "wb") as stream:
+                WRITERS[path.suffix](tables, stream)
+                stream.flush()
+                os.fsync(descriptor)
             os.chmod(temporary, 0o666 & ~_umask())
             os.replace(temporary, path)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
-    except OSError as cause:
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, pa.ArrowException) as cause:
         raise RunError(f"Predictions can't be written to {path}: {cause}.") from cause
 
 

@@ -64,6 +64,14 @@ class Progress(ProgressBar):
             loss = outputs["loss"] if isinstance(outputs, dict) else outputs
             self._draw(trainer, batch_idx + 1, {"loss": loss})
 
+    def see_batch(self, trainer: Trainer, batch: Any) -> None:
+        """Move the bar, a few times a second, where several steps are taken in one go."""
+        if self._bar is not None and time.monotonic() - self._drawn > REFRESH_SECONDS:
+            self._draw(trainer, trainer.fit_loop.epoch_loop.batch_progress.current.ready, {})
+
+    def batches_until_due(self, trainer: Trainer) -> None:
+        """Return that no batch in particular has to be seen."""
+
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take the bar away, or close the last epoch."""
         self._print_epoch(trainer)

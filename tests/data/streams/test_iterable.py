@@ -114,6 +114,21 @@ def test_evaluation_keeps_the_order():
     assert sum(places(loader), []) == sum(places(loader), []) == list(range(50))  # noqa: RUF017 - small
 
 
+def test_batches_of_evaluation_are_larger():
+    """They take more samples than those of training, or as many as is said, and every sample once."""
+    for size, lengths in (("auto", [50]), (20, [20, 20, 10])):
+        data = connect(val=make, test=make, eval_batch_size=size)
+        for loader in (data.val_dataloader(), data.test_dataloader(), data.predict_dataloader()):
+            assert [len(batch) for batch in places(loader)] == lengths
+        assert len(places(data.train_dataloader())[0]) == 8
+
+
+@pytest.mark.parametrize(("workers", "placement"), [(0, ""), (1, ", 1 worker")])
+def test_placement(workers, placement):
+    """Samples lie nowhere."""
+    assert connect(num_workers=workers).placement() == f"data made as it is needed{placement}"
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_resumed_pass_is_the_rest_of_it(workers):
     """After any number of batches, what follows is what would have followed."""

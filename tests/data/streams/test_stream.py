@@ -163,6 +163,22 @@ def test_a_resumed_epoch_is_the_rest_of_it(table, workers):
     assert len(places(resumed)) == len(whole)
 
 
+def test_batches_of_evaluation_are_larger(table):
+    """They take more rows than those of training, or as many as is said, and every row once."""
+    for size, batches in (("auto", 1), (30, 2)):
+        data = stream(eval_batch_size=size)
+        for split, loader in (("val", data.val_dataloader()), ("test", data.test_dataloader())):
+            assert sum(places(loader), []) == list(range(len(data.parts[split])))  # noqa: RUF017 - small
+            assert len(loader) == batches
+        assert len(places(data.train_dataloader())[0]) <= 20
+
+
+@pytest.mark.parametrize(("workers", "placement"), [(0, "data on disk"), (2, "data on disk, 2 workers")])
+def test_placement(table, workers, placement):
+    """A stream says that its rows are on disk, and how many processes read them."""
+    assert stream(num_workers=workers).placement() == placement
+
+
 def test_workers_make_the_same_batches(table):
     """What is in a batch does not hang on the number of workers, only when it comes."""
     alone, others = (places(stream(num_workers=workers).train_dataloader()) for workers in (0, 2))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from itertools import islice
+from itertools import count, islice
 from typing import Annotated, Any
 
 import numpy as np
@@ -161,6 +161,10 @@ class IterableData(Data):
         """Return the numbers of samples, from 0 on."""
         return "id", places
 
+    def read_names(self, split: str) -> tuple[str, Iterator[np.ndarray[Any, Any]]]:
+        """Return the numbers of samples, from 0 on, without end, in parts."""
+        return "id", (np.arange(begin, begin + 4096) for begin in count(step=4096))
+
     def check_targets(self, valid: Callable[[Tensor], Tensor], rule: str) -> None:
         """Hold the targets of the first samples against what a head can learn, and others when they are made.
 
@@ -226,9 +230,10 @@ class IterableData(Data):
     def _sample_loader(self, split: str, seed: int | None = None, chained: bool = False) -> SampleLoader:
         place = self.place()
         begun = partial(_batches_begun, self.trainer) if self.trainer and seed is not None else None
-        share = Share(self.batch_size, place.rank, place.world_size, seed, self.shuffle_buffer)
+        batch_size = self.choose_eval_batch_size() if seed is None else self.batch_size
+        share = Share(batch_size, place.rank, place.world_size, seed, self.shuffle_buffer)
         stream = SampleStream(self.samples[split], share, self._encoder(split), self._check, chained)
-        return SampleLoader(stream, self.num_workers or 0, place.on_gpu, begun)
+        return SampleLoader(stream, self.num_workers or 0, place.target, begun)
 
 
 def _find_maker(given: Any, split: str) -> tuple[Any, str]:

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from lightlab.batch import Batch
 from lightlab.data.loader import check_resumable, raised
+from lightlab.data.placing import CPU, say_workers, send_ahead
 from lightlab.data.rows import Places, Rows
 from lightlab.data.streams.plan import StreamPlan
 from lightlab.data.streams.source import Part
@@ -134,16 +135,16 @@ class StreamLoader:
     Args:
         stream: gives the batches.
         workers: how many processes read; 0 for this one.
-        pin_memory: whether to have batches where a GPU takes them faster.
+        device: where batches are brought.
     """
 
     batch_sampler = None
 
-    def __init__(self, stream: Stream, workers: int = 0, pin_memory: bool = False) -> None:
+    def __init__(self, stream: Stream, workers: int = 0, device: torch.device = CPU) -> None:
         self.stream = stream
         self.sampler = stream.plan  # where Lightning looks for set_epoch
         self.workers = workers
-        self.pin_memory = pin_memory
+        self.device = device
         self._given = 0
         self._resumed: dict[str, Any] | None = None
 
@@ -161,9 +162,14 @@ class StreamLoader:
         self.stream.given = self._given
         if self._given >= len(self):
             return
-        for batch in make_loader(self.stream, self.workers, self.pin_memory):
+        for batch in read_ahead(self.stream, self.workers, self.device):
             self._given += 1
-            yield raised(batch)
+            yield batch
+
+    @property
+    def placement(self) -> str:
+        """Where the rows are, in a few words."""
+        return f"data on disk{say_workers(self.workers)}"
 
     def state_dict(self) -> dict[str, int | None]:
         """Return how many batches of which epoch were given, and what decides which rows they hold."""
@@ -183,11 +189,21 @@ class StreamLoader:
         self._resumed = state
 
 
-def make_loader(stream: IterableDataset[Any], workers: int, pin_memory: bool) -> DataLoader[Any]:
-    """Return what gives a stream's batches, and the errors in worker processes in their place; see `raised`."""
-    return DataLoader(
-        _Carrier(stream), batch_size=None, num_workers=workers, pin_memory=pin_memory, worker_init_fn=_share_memory
-    )
+def read_ahead(stream: IterableDataset[Any], workers: int, device: torch.device) -> Iterator[Batch]:
+    """Give a stream's batches, on a device.
+
+    Args:
+        stream: gives them.
+        workers: how many processes read; 0 for this one.
+        device: where they are brought.
+
+    Raises:
+        DataError: as it was raised, also in a worker process.
+    """
+    pinned = device != CPU
+    options: Any = {"num_workers": workers, "pin_memory": pinned, "worker_init_fn": _share_memory}
+    batches = map(raised, DataLoader(_Carrier(stream), batch_size=None, **options))
+    return send_ahead(batches, device) if pinned else batches
 
 
 class _Carrier(IterableDataset[Any]):

@@ -212,12 +212,12 @@ class ParquetStream(StreamData):
         """Return 0: batches of a table are made faster than processes pass them on."""
         return 0
 
-    def read_ids(self, part: Part) -> tuple[str, np.ndarray[Any, Any]]:
+    def read_ids(self, part: Part) -> tuple[str, Iterator[np.ndarray[Any, Any]]]:
         """Return the values of the id column, else the numbers of the rows in the files."""
         if not self.id_column:
             return super().read_ids(part)
-        tables = [rows.columns for rows in part.read_columns([self.id_column]) if rows.columns is not None]
-        return self.id_column, np.concatenate([table[self.id_column].to_numpy() for table in tables])
+        tables = (rows.columns for rows in part.read_columns([self.id_column]) if rows.columns is not None)
+        return self.id_column, (table[self.id_column].to_numpy() for table in tables)
 
 
 def _read_footer(file: Path) -> tuple[Any, dict[str, str]]:

@@ -15,9 +15,9 @@ from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from lightlab.batch import Batch
-from lightlab.data.loader import raised
+from lightlab.data.placing import CPU, say_workers
 from lightlab.data.rows import Rows
-from lightlab.data.streams.loader import Encoder, make_loader
+from lightlab.data.streams.loader import Encoder, read_ahead
 from lightlab.errors import DataError, LightlabError, TargetError
 
 #: A sample and its number in its pass.
@@ -266,7 +266,7 @@ class SampleLoader:
     Args:
         stream: gives the batches.
         workers: 1 for a process that makes them ahead of time; 0 for this one.
-        pin_memory: whether to have batches where a GPU takes them faster.
+        device: where batches are brought.
         begun: returns how many batches of the epoch were begun, where the Trainer reads ahead.
     """
 
@@ -276,26 +276,32 @@ class SampleLoader:
         self,
         stream: SampleStream,
         workers: int = 0,
-        pin_memory: bool = False,
+        device: torch.device = CPU,
         begun: Callable[[], int] | None = None,
     ) -> None:
         self.stream = stream
         self.begun = begun
-        self._loader = make_loader(stream, workers, pin_memory)
-        self._batches: Iterator[Any] | None = None
+        self.workers = workers
+        self.device = device
+        self._batches: Iterator[Batch] | None = None
         self._given = 0
 
     def __iter__(self) -> Iterator[Batch]:
         """Give the batches of an epoch."""
         if self._batches is None or not self.stream.chained:
             self._given = self.stream.skipped
-            self._batches = iter(self._loader)
+            self._batches = read_ahead(self.stream, self.workers, self.device)
         for batch in self._batches:
             self._given += 1
-            yield raised(batch)
+            yield batch
         self._batches = None
         self._given = self.stream.skipped = 0
         self.stream.number += self.stream.share.seed is not None  # evaluation is the same each time
+
+    @property
+    def placement(self) -> str:
+        """Where the samples are, in a few words."""
+        return f"data made as it is needed{say_workers(self.workers)}"
 
     def state_dict(self) -> dict[str, int]:
         """Return which pass is going on or next, and how many batches from there on were trained on."""

@@ -317,9 +317,9 @@ class ImageShards(StreamData):
         """Return what holds images against the shape that the model takes."""
         return partial(_check_images, spec=spec)
 
-    def read_ids(self, part: Part) -> tuple[str, np.ndarray[Any, Any]]:
+    def read_ids(self, part: Part) -> tuple[str, Iterator[np.ndarray[Any, Any]]]:
         """Return the keys."""
-        return "key", np.concatenate([rows.ids for rows in part.read_columns()])
+        return "key", (rows.ids for rows in part.read_columns())
 
 
 def _first_size(shards: list[Shard]) -> tuple[int, int]:

@@ -124,8 +124,12 @@ class Part:
 
     def numbers(self) -> Places:
         """Return the number of each of its rows in the source."""
-        segments = range(len(self.sizes))
-        return np.concatenate([self.places(segment) + self.source.starts[segment] for segment in segments])
+        return np.concatenate(list(self.read_numbers()))
+
+    def read_numbers(self) -> Iterator[Places]:
+        """Give the numbers of its rows, segment by segment."""
+        for segment, start in enumerate(self.source.starts):
+            yield self.places(segment) + start
 
     def read(self, spans: Iterable[Span] | None = None) -> Iterator[tuple[Rows, Places]]:
         """Give rows, in parts, and where they stand in the split; all of them by default."""

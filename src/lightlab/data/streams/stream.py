@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -90,9 +90,9 @@ class StreamData(FileData):
         """Return how many workers read for each of so many training processes, where nothing else is said."""
         return default_workers(processes)
 
-    def read_ids(self, part: Part) -> tuple[str, np.ndarray[Any, Any]]:
-        """Return what a split's rows are called, and what such names are."""
-        return "id", part.numbers()
+    def read_ids(self, part: Part) -> tuple[str, Iterator[np.ndarray[Any, Any]]]:
+        """Return what a split's rows are called, in parts, and what such names are."""
+        return "id", part.read_numbers()
 
     # From rows to what a model learns from
 
@@ -161,8 +161,12 @@ class StreamData(FileData):
 
     def name_rows(self, split: str, places: np.ndarray[Any, Any]) -> tuple[str, np.ndarray[Any, Any]]:
         """Return what the rows at these places of a split are called, and what such names are."""
-        name, ids = self.read_ids(self.parts[split])
-        return name, ids[places]
+        name, parts = self.read_ids(self.parts[split])
+        return name, np.concatenate(list(parts))[places]
+
+    def read_names(self, split: str) -> tuple[str, Iterator[np.ndarray[Any, Any]]]:
+        """Return what the rows of a split are called, all of them in order, in parts, and what such names are."""
+        return self.read_ids(self.parts[split])
 
     def check_targets(self, valid: Callable[[Tensor], Tensor], rule: str) -> None:
         """Read the targets of all splits, once, and hold them against what a head can learn.
@@ -216,7 +220,7 @@ class StreamData(FileData):
 
     def train_dataloader(self) -> Any:
         """Return the loader of the train split, in an order that each epoch has of its own."""
-        return self._stream_loader("train", self.seed)
+        return self._stream_loader("train", self.seed, training=True)
 
     def val_dataloader(self) -> Any:
         """Return the loader of the validation split; an empty list where there is none."""
@@ -234,11 +238,12 @@ class StreamData(FileData):
         """Return a loader of a split's rows, each once, in an order in which the first stand for many."""
         return self._stream_loader(split, self.seed)
 
-    def _stream_loader(self, split: str, seed: int | None = None) -> StreamLoader:
+    def _stream_loader(self, split: str, seed: int | None = None, training: bool = False) -> StreamLoader:
         place, part = self.place(), self.parts[split]
-        plan = StreamPlan(part.sizes, self.batch_size, seed, place.rank, place.world_size, self.shuffle_buffer)
+        batch_size = self.batch_size if training else self.choose_eval_batch_size()
+        plan = StreamPlan(part.sizes, batch_size, seed, place.rank, place.world_size, self.shuffle_buffer)
         workers = self.choose_workers(place.on_node) if self.num_workers is None else self.num_workers
-        return StreamLoader(Stream(part, plan, self._encoder(split)), workers, pin_memory=place.on_gpu)
+        return StreamLoader(Stream(part, plan, self._encoder(split)), workers, place.target)
 
 
 def _check_split(given: Any) -> None:

@@ -63,7 +63,8 @@ def look(model: Model, data: Data, split: str, most_rows: int, worst: int = 0, k
     firsts: list[tuple[Tensor, Tensor]] = []
     gathered = _Worst(worst)
     rows = held = 0
-    with _alone(data), _evaluating(model):
+    device = data.place().device if data.trainer else model.device
+    with data.alone(), _evaluating(model, device):
         for given in data.shuffled_dataloader(split):
             batch = Batch(*given)
             if batch.targets is None:
@@ -113,21 +114,13 @@ class _Worst:
 
 
 @contextmanager
-def _alone(data: Data) -> Iterator[None]:
-    """Have loaders give all rows to this process."""
-    trainer, data.trainer = data.trainer, None
-    try:
-        yield
-    finally:
-        data.trainer = trainer
-
-
-@contextmanager
-def _evaluating(model: Model) -> Iterator[None]:
-    """Switch off dropout and the like."""
-    was_training = model.training
+def _evaluating(model: Model, device: torch.device) -> Iterator[None]:
+    """Switch off dropout and the like, and compute where training does: after it, Lightning puts models on the CPU."""
+    was_training, before = model.training, model.device
     model.eval()
+    model.to(device)
     try:
         yield
     finally:
         model.train(was_training)
+        model.to(before)

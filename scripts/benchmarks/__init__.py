@@ -1,0 +1,1 @@
+"""What `scripts/bench` is made of: tasks, contestants as processes, rounds, tables and the page that keeps them."""

@@ -1,0 +1,1 @@
+"""Who takes part: a module for each framework, each run as a process that nothing else is loaded in."""

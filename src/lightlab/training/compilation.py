@@ -1,0 +1,202 @@
+"""When a training's steps are compiled, and whether they stay so."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.plugins.precision import MixedPrecision, Precision
+from lightning.pytorch.utilities import rank_zero_only
+
+from lightlab.batch import Batch
+from lightlab.compiled.compiled_step import CompiledSteps
+from lightlab.compiled.request import FAILURE, PACKAGE, Request, batch_tensors, describe
+from lightlab.registry import plugin_modules
+from lightlab.training.options import Compile
+
+#: Steps that take longer than this are busy in their kernels, and little is left to save; in seconds.
+LONGEST_STEP = 3e-3
+#: So long a training has to go on for `auto` to compile, in seconds: several times what compiling takes.
+LEAST_LEFT = 30.0
+#: Of a step's time, so much at most is to remain for the compiled one to stay.
+MOST_REMAINING = 0.95
+#: So many steps are compiled as one where weights times rows are no more than that: what is between two of them is then
+#: felt. It is a number of steps that compiles in reasonable time.
+STEPS, SMALL = 8, 2**23
+#: So many executions are timed before each decision.
+TIMED = 3
+
+say = rank_zero_only(print)
+
+
+def why_not(trainer: Trainer) -> str | None:
+    """Return why a training's steps can't be compiled as a whole; ``None`` where they can, as far as can be told."""
+    precision = trainer.precision_plugin
+    if trainer.world_size > 1:
+        return "several processes share each step"
+    if trainer.strategy.root_device.type != "cpu":
+        return f"it is done on CPUs, and not on {trainer.strategy.root_device.type}"
+    if trainer.accumulate_grad_batches > 1:
+        return "gradients are accumulated"
+    if type(precision) not in (Precision, MixedPrecision) or getattr(precision, "scaler", None) is not None:
+        return f"precision {precision.precision} has steps of its own"
+    return None
+
+
+class Compilation:
+    """Has steps compiled by a process beside the training, and takes them from then on if they are faster.
+
+    Args:
+        trainer: whose steps these are.
+        wanted: what the config says: ``auto`` compiles where that is likely to pay; otherwise training waits for it.
+
+    Attributes:
+        state: ``measuring``, ``compiling``, ``trying``, ``compiled`` or ``eager``.
+        steps: compiled; ``None`` as long as there are none.
+    """
+
+    def __init__(self, trainer: Trainer, wanted: Compile) -> None:
+        self.trainer = trainer
+        self.wanted = wanted
+        self.state = "measuring" if wanted == "auto" else "compiling"
+        self.steps: CompiledSteps | None = None
+        self._request: Request | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._folder: Path | None = None
+        self._eager: list[float] = []
+        self._compiled: list[float] = []
+
+    # What the loop calls
+
+    @property
+    def at_once(self) -> int:
+        """How many steps are taken at once by now."""
+        return 1 if self.steps is None else self.steps.steps
+
+    def see(self, batch: Batch) -> None:
+        """Begin to compile for such batches, if that is due."""
+        if self.state == "compiling" and self._process is None:
+            self._start(batch)
+            if self.wanted != "auto":
+                self._wait()
+
+    def begin_execution(self) -> None:
+        """See to it that the step has the tensors that are trained by now."""
+        if self.state == "compiling" and self._process is not None and self._process.poll() is not None:
+            self._load()
+        if self.steps is not None and not self.steps.bind():
+            self._give_up("the optimizer's settings have changed")
+
+    def end_execution(self, steps: int, seconds: float) -> None:
+        """Learn from how long some steps took, and decide."""
+        if self.state in ("measuring", "compiling"):
+            self._eager.append(seconds / steps)
+            if self.state == "measuring" and len(self._eager) == TIMED:
+                self.state = "compiling" if self._pays(median(self._eager)) else "eager"
+        elif self.state == "trying":
+            self._compiled.append(seconds / steps)
+            if len(self._compiled) == TIMED:
+                self._judge()
+
+    def close(self) -> None:
+        """End the process, if it still runs, and remove what it has written."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    # Deciding
+
+    def _pays(self, seconds: float) -> bool:
+        """Return whether compiling is likely to pay where a step takes so long."""
+        return seconds < LONGEST_STEP and self._steps_left() * seconds > LEAST_LEFT
+
+    def _steps_left(self) -> float:
+        trainer = self.trainer
+        per_epoch = trainer.num_training_batches
+        epochs = float("inf") if trainer.max_epochs in (None, -1) else float(trainer.max_epochs or 0)
+        left = [epochs * per_epoch - trainer.global_step]
+        if trainer.max_steps != -1:
+            left.append(trainer.max_steps - trainer.global_step)
+        return min(left)
+
+    def _judge(self) -> None:
+        before, after = median(self._eager[-5 * TIMED :]), median(self._compiled)
+        if after > MOST_REMAINING * before:
+            self._give_up(f"it takes {after / before:.2f} of the time without")
+            return
+        self.state = "compiled"
+
+    def _give_up(self, reason: str) -> None:
+        self.state, self.steps = "eager", None
+        if self.wanted != "auto":
+            say(f"compile: steps are not compiled, since {reason}.", flush=True)
+
+    # Compiling
+
+    def _start(self, batch: Batch) -> None:
+        """Have the process begin."""
+        self._request = self._ask(batch)
+        self._folder = Path(tempfile.mkdtemp(prefix="lightlab-compile-"))
+        self._request.write(self._folder)
+        paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "lightlab.compiled.worker", str(self._folder)],
+            env={**os.environ, "PYTHONPATH": paths},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def _ask(self, batch: Batch) -> Request:
+        trainer = self.trainer
+        model: Any = trainer.lightning_module
+        precision = trainer.precision_plugin
+        bound = trainer.gradient_clip_val
+        weights = sum(each.numel() for each in model.parameters())
+        return Request(
+            model=dict(model.hparams),
+            data_spec=model.data_spec.to_dict(),
+            batch=describe(batch_tensors(batch)),
+            steps=STEPS if weights * len(batch.inputs) <= SMALL else 1,
+            frozen=[name for name, each in model.named_parameters() if not each.requires_grad],
+            precision="bfloat16" if isinstance(precision, MixedPrecision) else None,
+            clip=(float(bound), str(trainer.gradient_clip_algorithm or "norm")) if bound else None,
+            mode=str(self.wanted["mode"]) if isinstance(self.wanted, Mapping) else "default",
+            plugins=list(plugin_modules()),
+        )
+
+    def _wait(self) -> None:
+        assert self._process is not None
+        say("compile: one moment, a step is being compiled …", flush=True)
+        self._process.wait()
+        self._load()
+        if self.steps is not None:
+            self.state = "compiled"
+
+    def _load(self) -> None:
+        """Take up what the process has made."""
+        assert self._folder is not None and self._request is not None
+        failure = self._folder / FAILURE
+        package = self._folder / PACKAGE
+        if not package.is_file():
+            said = failure.read_text(encoding="utf-8") if failure.is_file() else "the process that does it has died"
+            self._give_up(said)
+            return
+        try:
+            model, optimizer = self.trainer.lightning_module, self.trainer.optimizers[0]
+            self.steps = CompiledSteps(package, self._request, model, optimizer)
+        except Exception as cause:  # whatever a loader of machine code stumbles on: training goes on without
+            self._give_up(f"what was compiled can't be loaded ({type(cause).__name__}: {cause})")
+        else:
+            self.state = "trying"

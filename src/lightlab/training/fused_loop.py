@@ -1,0 +1,113 @@
+"""Several optimizer steps in one go, within Lightning's loop: what Keras calls ``steps_per_execution``."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any, cast
+
+from lightning.pytorch import Trainer
+from lightning.pytorch.loops.fetchers import _DataFetcher
+from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
+
+from lightlab.training.compilation import Compilation
+from lightlab.training.due import Sampler, batches_until_due, looks_at_clock
+from lightlab.training.eager_step import EagerStep
+
+#: So long an execution takes at most where somebody looks at the clock, in seconds.
+SECONDS = 0.1
+#: Processes that count together have to agree on a number, whatever their clocks say.
+STEPS_TOGETHER = 32
+
+
+class FusedEpochLoop(_TrainingEpochLoop):
+    """Lightning's loop over the batches of an epoch, which leaves most of them to a step with nothing around it.
+
+    An execution is some batches in a row. The last of them is Lightning's own: callbacks, loggers, checkpoints and
+    validation see it as they always do, with all counters as they would be. It is chosen so that nothing is due before.
+
+    Args:
+        trainer: whose loop it replaces.
+        steps_per_execution: at most so many batches an execution; ``None`` for as many as there are until something is
+            due.
+    """
+
+    def __init__(self, trainer: Trainer, steps_per_execution: int | None) -> None:
+        stock = trainer.fit_loop.epoch_loop
+        super().__init__(trainer, min_steps=stock.min_steps, max_steps=stock.max_steps)
+        self.val_loop = stock.val_loop  # it knows its data already
+        self.steps_per_execution = steps_per_execution
+        self.compilation: Compilation | None = None
+        self._samplers: list[Sampler] = []
+        self._step: EagerStep | None = None
+        self._looks_at_clock = False
+
+    def begin(self, compilation: Compilation | None) -> None:
+        """Have what the training steps with, once the Trainer has it all.
+
+        Args:
+            compilation: of the steps; ``None`` where they are not to be compiled.
+        """
+        self.compilation = compilation
+        if self.steps_per_execution is None and self.trainer.world_size > 1:
+            self.steps_per_execution = STEPS_TOGETHER
+        self._looks_at_clock = self.steps_per_execution is None and looks_at_clock(self.trainer)
+        self._samplers = [each for each in self.trainer.callbacks if isinstance(each, Sampler)]
+        self._step = EagerStep(self.trainer)
+
+    def advance(self, data_fetcher: _DataFetcher) -> None:
+        """Train on batches until one is Lightning's, and leave that to it."""
+        if self._step is not None and self.steps_per_execution != 1 and not self.restarting:
+            count = batches_until_due(self.trainer)
+            if self.steps_per_execution is not None:
+                count = min(count, self.steps_per_execution)
+            if count > 1:
+                self._execute(data_fetcher, self._step, count - 1)
+        super().advance(data_fetcher)
+
+    def _execute(self, data_fetcher: _DataFetcher, step: EagerStep, count: int) -> None:
+        """Train on so many batches, or on fewer where the clock says so."""
+        # What Lightning has around the loader costs as much as the loader.
+        batches = cast("Any", data_fetcher.combined_loader._iterator).iterators[0]
+        compilation, begun, taken = self.compilation, time.monotonic(), 0
+        until = begun + SECONDS if self._looks_at_clock else math.inf
+        if compilation is not None:
+            compilation.begin_execution()
+        while taken < count and time.monotonic() < until and not self.trainer.received_sigterm:
+            size = min(count - taken, 1 if compilation is None else compilation.at_once)
+            block = [step.transfer(next(batches)) for _ in range(size)]
+            data_fetcher.fetched += size
+            if compilation is not None:
+                compilation.see(block[0])
+            self._train(block, step)
+            taken += size
+        if compilation is not None and taken:
+            compilation.end_execution(taken, time.monotonic() - begun)
+
+    def _train(self, block: list[Any], step: EagerStep) -> None:
+        """Train on some batches: all at once where such steps are compiled, else on each."""
+        compiled = None if self.compilation is None else self.compilation.steps
+        if compiled is None or not compiled.fit(block):
+            for batch in block:
+                step(batch, self.batch_progress.current.ready)
+                self._count(batch)
+            return
+        rates = []
+        for batch in block:  # the schedule, which moves on with the count, says the rate of each step
+            rates.append(step.optimizer.param_groups[0]["lr"])
+            self._count(batch)
+        compiled(block, rates)
+
+    def _count(self, batch: Any) -> None:
+        """Count a batch, and what follows from it, as Lightning does after each."""
+        for sampler in self._samplers:
+            sampler.see_batch(self.trainer, batch)
+        self.batch_progress.increment_by(1)
+        if self._should_accumulate():
+            return
+        progress = self.automatic_optimization.optim_progress.optimizer
+        progress.step.increment_by(1)
+        progress.zero_grad.increment_by(1)
+        self._batches_that_stepped += 1
+        if self.trainer.lr_scheduler_configs:
+            self.update_lr_schedulers("step", update_plateau_schedulers=False)
