@@ -111,8 +111,8 @@ class OptimizerSpec:
 def bare(name: str) -> type[optim.Optimizer]:
     """Return an optimizer of torch's without what torch wraps around its methods; it does the same, to the bit.
 
-    The wrappers record each step for a profiler, and tell torch.compile to stay away. That costs a small network a third
-    of its time, and at the first call the import of torch._dynamo, a second.
+    The wrappers record each step for a profiler, and tell torch.compile to stay away. That costs a small network a
+    third of its time, and at the first call the import of torch._dynamo, a second.
     """
     kind = OPTIMIZERS[name]
     names = ("add_param_group", "load_state_dict", "state_dict")

@@ -25,7 +25,7 @@ from lightlab.errors import ConfigError, DataError, Key, RunError
 from lightlab.inspect.inspection import Inspection
 from lightlab.inspect.outcome import Outcome, align, metric_lines
 from lightlab.inspect.tensorboard.logger import RunLogger
-from lightlab.training.execution import Execution
+from lightlab.training.execution import Execution, set_device_defaults
 from lightlab.training.options import CheckpointOptions, EarlyStoppingOptions, TensorBoardOptions
 from lightlab.training.predictions import WRITERS, PredictionWriter
 from lightlab.training.progress import Progress
@@ -124,6 +124,7 @@ class LightlabCLI(ConfigReader):
         if options.get("enable_progress_bar") is not False:
             callbacks.append(Progress(self.kept))
         config = with_defaults(self.call.config)
+        set_device_defaults(options)
         callbacks.append(Execution(config["steps_per_execution"], config["compile"]))
         shown = self._tensorboard(options)
         make_logger = None if shown is None else partial(RunLogger, options=shown)

@@ -36,7 +36,8 @@ def trace(request: Request) -> tuple[GraphModule, tuple[Tensor, ...]]:
 
     That is `step_tensors`; the learning rate of each step, (steps,); and the tensors of each step's batch. The graph
     moves parameters, buffers and the optimizer's state in place. It returns the logits of all steps, (steps · rows,
-    outputs); the loss of each row, (steps · rows,); and the penalties' sum of each step, (steps,), where layers have one.
+    outputs); the loss of each row, (steps · rows,); and the penalties' sum of each step, (steps,), where there are
+    any.
 
     Raises:
         Exception: whatever stands in the way of tracing.

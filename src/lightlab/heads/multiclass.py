@@ -70,8 +70,8 @@ class MulticlassHead(Head):
         return logits.softmax(1)
 
     def measured(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the logits, which are in the order of the probabilities, and targets."""
-        return logits, target
+        """Return the predicted classes, or logits where more than the first of them counts, and targets."""
+        return (logits.argmax(1) if len(self.target.classes) <= MANY_CLASSES else logits), target
 
     def decode(self, logits: Tensor) -> dict[str, list[Any]]:
         """The most probable class, and the probability of each."""

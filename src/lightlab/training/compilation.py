@@ -12,7 +12,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.plugins.precision import MixedPrecision, Precision
 from lightning.pytorch.utilities import rank_zero_only
@@ -30,8 +29,8 @@ LEAST_LEFT = 30.0
 #: Of a step's time, so much at most is to remain for the compiled one to stay.
 MOST_REMAINING = 0.95
 #: So many steps are compiled as one where weights times rows are no more than that: what is between two of them is then
-#: felt. It is a number of steps that compiles in reasonable time.
-STEPS, SMALL = 8, 2**23
+#: felt. More of them take longer to compile.
+STEPS, SMALL = range(8, 12), 2**23
 #: So many executions are timed before each decision.
 TIMED = 3
 
@@ -50,6 +49,36 @@ def why_not(trainer: Trainer) -> str | None:
     if type(precision) not in (Precision, MixedPrecision) or getattr(precision, "scaler", None) is not None:
         return f"precision {precision.precision} has steps of its own"
     return None
+
+
+def steps_at_once(batches: float) -> int:
+    """Return how many steps are best compiled as one where an epoch has so many batches, the last of them Lightning's.
+
+    >>> steps_at_once(391)
+    10
+    """
+    left = int(batches) - 1 if batches != float("inf") else 0
+    return min(STEPS, key=lambda steps: (left % steps, steps))
+
+
+def compile_network(trainer: Trainer, wanted: Compile, reason: str) -> None:
+    """Compile the layers alone, where a step can't be compiled as a whole; what of them can't be stays as it is.
+
+    Args:
+        trainer: whose model it is.
+        wanted: what the config says.
+        reason: why not the whole step.
+    """
+    import torch._dynamo
+
+    say(f"compile: the layers alone, since steps as a whole can't be: {reason}.", flush=True)
+    torch._dynamo.config.suppress_errors = True  # without a C++ compiler, say
+    network: Any = trainer.lightning_module.network
+    network.compile(mode=_mode(wanted))
+
+
+def _mode(wanted: Compile) -> str:
+    return str(wanted["mode"]) if isinstance(wanted, Mapping) else "default"
 
 
 class Compilation:
@@ -140,7 +169,7 @@ class Compilation:
     def _give_up(self, reason: str) -> None:
         self.state, self.steps = "eager", None
         if self.wanted != "auto":
-            say(f"compile: steps are not compiled, since {reason}.", flush=True)
+            compile_network(self.trainer, self.wanted, reason)
 
     # Compiling
 
@@ -168,11 +197,11 @@ class Compilation:
             model=dict(model.hparams),
             data_spec=model.data_spec.to_dict(),
             batch=describe(batch_tensors(batch)),
-            steps=STEPS if weights * len(batch.inputs) <= SMALL else 1,
+            steps=steps_at_once(trainer.num_training_batches) if weights * len(batch.inputs) <= SMALL else 1,
             frozen=[name for name, each in model.named_parameters() if not each.requires_grad],
             precision="bfloat16" if isinstance(precision, MixedPrecision) else None,
             clip=(float(bound), str(trainer.gradient_clip_algorithm or "norm")) if bound else None,
-            mode=str(self.wanted["mode"]) if isinstance(self.wanted, Mapping) else "default",
+            mode=_mode(self.wanted),
             plugins=list(plugin_modules()),
         )
 
@@ -186,7 +215,8 @@ class Compilation:
 
     def _load(self) -> None:
         """Take up what the process has made."""
-        assert self._folder is not None and self._request is not None
+        assert self._folder is not None
+        assert self._request is not None
         failure = self._folder / FAILURE
         package = self._folder / PACKAGE
         if not package.is_file():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -32,8 +32,8 @@ class Sampler(Protocol):
     def batches_until_due(self, trainer: Trainer) -> int | None:
         """Return which of the batches to come it has to see, 1 for the next; ``None`` for any."""
 
-    def see_batch(self, trainer: Trainer, batch: Any) -> None:
-        """A batch was trained on that the hooks are not told of."""
+    def see_batches(self, trainer: Trainer, batches: Sequence[Any]) -> None:
+        """Batches were trained on that the hooks are not told of."""
 
 
 def _checkpoint(callback: Any, trainer: Trainer) -> int | None:
@@ -108,7 +108,7 @@ def batches_until_due(trainer: Any) -> int:
     """
     loop = trainer.fit_loop.epoch_loop
     in_epoch, in_all = loop.batch_progress.current.ready, loop.batch_progress.total.ready
-    due = [int(trainer.num_training_batches) - in_epoch]
+    due: list[int] = [int(trainer.num_training_batches) - in_epoch]
     if loop.max_steps is not None and loop.max_steps != -1:
         due.append(_batches(trainer, loop.max_steps - trainer.global_step))
     if loop._should_check_val_epoch() and trainer.val_check_batch not in (None, float("inf")):

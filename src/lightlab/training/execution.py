@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
 import lightning
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_only
 
 from lightlab.errors import ConfigError
-from lightlab.training.compilation import Compilation, why_not
+from lightlab.training.compilation import Compilation, compile_network, why_not
 from lightlab.training.due import why_single
 from lightlab.training.fused_loop import FusedEpochLoop
 from lightlab.training.options import Compile, StepsPerExecution
@@ -28,8 +30,8 @@ class Execution(Callback):
     """Takes several steps in one go.
 
     Args:
-        steps_per_execution: at most so many batches between two that Lightning sees to; ``auto`` for as many as take a
-            tenth of a second. The results are the same to the bit.
+        steps_per_execution: at most so many batches between two that Lightning sees to; ``auto`` for as many as there
+            are until something is due. The results are the same to the bit.
         compile: whether steps are compiled as a whole: ``auto`` where that pays, once it is done beside the training;
             true before the first step; ``{mode: …}`` in one of torch.compile's modes.
 
@@ -42,26 +44,31 @@ class Execution(Callback):
         self.compile = compile
         self.compilation: Compilation | None = None
 
+    @property
+    def _unknown(self) -> str | None:
+        """Why the loop of this release of Lightning can't be replaced; ``None`` where it is known."""
+        known = lightning.__version__.startswith(KNOWN_LIGHTNING)
+        return None if known else f"Lightning {lightning.__version__} may have another loop than 2.6"
+
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Put the loop in its place, before its state is restored."""
-        if stage == "fit" and not isinstance(trainer.fit_loop.epoch_loop, FusedEpochLoop):
-            if not lightning.__version__.startswith(KNOWN_LIGHTNING):
-                self._decline(f"Lightning {lightning.__version__} may have another loop than 2.6")
-                return
+        is_replaced = isinstance(trainer.fit_loop.epoch_loop, FusedEpochLoop)
+        if stage == "fit" and not is_replaced and self._unknown is None:
             wanted = None if self.steps_per_execution == "auto" else self.steps_per_execution
             trainer.fit_loop.epoch_loop = FusedEpochLoop(trainer, wanted)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin, now that data, callbacks and optimizer are there."""
+        """Begin, now that data, callbacks and optimizer are there, and say how the training is carried out."""
+        keep_memory()
         loop: Any = trainer.fit_loop.epoch_loop
-        if not isinstance(loop, FusedEpochLoop):
-            return
-        if reason := why_single(trainer):
+        reason = self._unknown or why_single(trainer)
+        if reason is not None:
             self._decline(reason)
-        else:
-            keep_memory()
+        elif isinstance(loop, FusedEpochLoop):
             self.compilation = self._compile(trainer)
             loop.begin(self.compilation)
+        steps = "" if reason is None else f", one step at a time ({reason})"
+        rank_zero_only(print)(f"speed: {', '.join(settings(trainer))}{steps}", flush=True)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """End what compiles."""
@@ -76,13 +83,14 @@ class Execution(Callback):
             self.compilation.close()
 
     def _compile(self, trainer: Trainer) -> Compilation | None:
-        if self.compile is False or self.steps_per_execution == 1:
+        if self.compile is False:
             return None
-        if reason := why_not(trainer):
-            if self.compile != "auto":
-                rank_zero_only(print)(f"compile: steps are not compiled, since {reason}.", flush=True)
-            return None
-        return Compilation(trainer, self.compile)
+        reason = "steps_per_execution is 1" if self.steps_per_execution == 1 else why_not(trainer)
+        if reason is None:
+            return Compilation(trainer, self.compile)
+        if self.compile != "auto":
+            compile_network(trainer, self.compile, reason)
+        return None
 
     def _decline(self, reason: str) -> None:
         """Leave each batch to Lightning, where nobody asked for more.
@@ -96,6 +104,38 @@ class Execution(Callback):
                 f"Several steps can be taken in one go where nothing has to see each of them. Here {reason}. "
                 f"Received: {self.steps_per_execution}. Set it to auto or 1.",
             )
+
+
+def settings(trainer: Any) -> Iterator[str]:
+    """Return what a training computes in and where its data is, a few words each."""
+    names = {"32-true": "float32", "64-true": "float64", "bf16-mixed": "bf16", "16-mixed": "fp16"}
+    yield names.get(trainer.precision, trainer.precision)
+    if trainer.strategy.root_device.type == "cuda" and torch.get_float32_matmul_precision() != "highest":
+        yield "TF32"
+    if getattr(trainer.lightning_module, "memory_format", None) is torch.channels_last:
+        yield "channels_last"
+    if any(group.get("fused") for group in trainer.optimizers[0].param_groups):
+        yield f"fused {type(trainer.optimizers[0]).__name__}"
+    if hasattr(trainer.datamodule, "placement"):
+        yield trainer.datamodule.placement()
+
+
+def set_device_defaults(options: dict[str, Any]) -> None:
+    """Set what suits NVIDIA's and AMD's GPUs, where a config leaves it open and the training runs on one.
+
+    That is bf16 with weights in float32, where the GPU has it, TF32 for what stays float32, and the quickest of cuDNN's
+    algorithms for convolutions, where they need not be deterministic.
+
+    Args:
+        options: of the Trainer; changed.
+    """
+    if options.get("accelerator") not in (None, "auto", "gpu", "cuda") or not torch.cuda.is_available():
+        return
+    if options.get("precision") is None and torch.cuda.is_bf16_supported(including_emulation=False):
+        options["precision"] = "bf16-mixed"
+    if options.get("benchmark") is None and not options.get("deterministic"):
+        options["benchmark"] = True
+    torch.set_float32_matmul_precision("high")
 
 
 def keep_memory() -> None:

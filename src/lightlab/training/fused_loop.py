@@ -77,7 +77,7 @@ class FusedEpochLoop(_TrainingEpochLoop):
             size = min(count - taken, 1 if compilation is None else compilation.at_once)
             block = [step.transfer(next(batches)) for _ in range(size)]
             data_fetcher.fetched += size
-            if compilation is not None:
+            if compilation is not None and self.global_step > 0:  # before, the optimizer has no state
                 compilation.see(block[0])
             self._train(block, step)
             taken += size
@@ -92,22 +92,27 @@ class FusedEpochLoop(_TrainingEpochLoop):
                 step(batch, self.batch_progress.current.ready)
                 self._count(batch)
             return
+        group = step.optimizer.param_groups[0]
+        if not self.trainer.lr_scheduler_configs:
+            compiled(block, [group["lr"]] * len(block))
+            self._count(*block)
+            return
         rates = []
         for batch in block:  # the schedule, which moves on with the count, says the rate of each step
-            rates.append(step.optimizer.param_groups[0]["lr"])
+            rates.append(group["lr"])
             self._count(batch)
         compiled(block, rates)
 
-    def _count(self, batch: Any) -> None:
-        """Count a batch, and what follows from it, as Lightning does after each."""
+    def _count(self, *batches: Any) -> None:
+        """Count batches, and what follows from them, as Lightning does after each; one alone where a schedule moves."""
         for sampler in self._samplers:
-            sampler.see_batch(self.trainer, batch)
-        self.batch_progress.increment_by(1)
+            sampler.see_batches(self.trainer, batches)
+        self.batch_progress.increment_by(len(batches))
         if self._should_accumulate():
             return
         progress = self.automatic_optimization.optim_progress.optimizer
-        progress.step.increment_by(1)
-        progress.zero_grad.increment_by(1)
-        self._batches_that_stepped += 1
+        progress.step.increment_by(len(batches))
+        progress.zero_grad.increment_by(len(batches))
+        self._batches_that_stepped += len(batches)
         if self.trainer.lr_scheduler_configs:
             self.update_lr_schedulers("step", update_plateau_schedulers=False)

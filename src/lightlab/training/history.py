@@ -7,7 +7,7 @@ import io
 import math
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,8 +23,8 @@ from lightlab.files import write_text
 from lightlab.training.run_folder import RunFolder
 from lightlab.training.run_paths import FIRST_COLUMNS, HISTORY
 
-#: Learning rate and gradient norm are looked at so often in each of the first epochs, and then once an epoch: enough for
-#: a curve, and not felt.
+#: Learning rate and gradient norm are looked at so often in each of the first epochs, and then once an epoch: enough
+#: for a curve, and not felt.
 SAMPLES, FIRST_EPOCHS = 3, 10
 #: The file is written anew after so many seconds, and at the end.
 WRITE_SECONDS = 5.0
@@ -98,14 +98,16 @@ class History(Callback):
         self._tell(trainer, "begin", pl_module)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Close the epoch before, whose figures are only all there now."""
+        """Close the epoch before, whose figures are only all there now, and begin the next."""
         self._close(trainer, pl_module)
         self._epoch_began = time.monotonic()
+        self._is_whole = True
+        self._begin(trainer, pl_module)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Begin the epoch, which may be gone on with in its middle: then Lightning says nothing of its start."""
+        """Begin an epoch that is gone on with in its middle: then Lightning says nothing of its start."""
         if not self._begun:
-            self._is_whole = batch_idx == 0
+            self._is_whole = False
             self._begin(trainer, pl_module)
 
     def on_before_optimizer_step(
@@ -113,7 +115,7 @@ class History(Callback):
     ) -> None:
         """Look at the gradients, now and then."""
         taken = trainer.fit_loop.epoch_loop.batch_idx // trainer.accumulate_grad_batches
-        if taken % self._stride == 0 or not self._sampled:
+        if (self._last_step - taken) % self._stride == 0:
             norms = gradient_norms(self._trained.values()) if self._trained else None
             self._sampled.append((trainer.global_step, optimizer.param_groups[0]["lr"], norms))
             if len(self._sampled) == 1 and self._trained:
@@ -124,19 +126,20 @@ class History(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Count the rows."""
-        self.see_batch(trainer, batch)
+        self.see_batches(trainer, [batch])
 
-    def see_batch(self, trainer: Trainer, batch: Any) -> None:
+    def see_batches(self, trainer: Trainer, batches: Sequence[Any]) -> None:
         """Count the rows of all processes."""
-        total = batch.total if isinstance(batch, Batch) else None
-        self._count += len(batch[0]) * trainer.world_size if total is None else total
+        for batch in batches:
+            total = batch.total if isinstance(batch, Batch) else None
+            self._count += len(batch[0]) * trainer.world_size if total is None else total
 
     def batches_until_due(self, trainer: Trainer) -> int:
         """Return which of the batches to come is the next whose gradients are looked at."""
         if not self._begun:
             return 1
         each, taken = trainer.accumulate_grad_batches, trainer.fit_loop.epoch_loop.batch_progress.current.ready
-        steps_before = -(taken // each) % self._stride
+        steps_before = (self._last_step - taken // each) % self._stride
         return (steps_before + 1) * each - taken % each
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -170,6 +173,8 @@ class History(Callback):
         self._begun = True
         self._number = trainer.current_epoch + 1
         steps = trainer.num_training_batches / trainer.accumulate_grad_batches
+        # The last step of an epoch is seen in any case; an epoch of unknown length is looked at from its start on.
+        self._last_step = math.ceil(steps) - 1 if math.isfinite(steps) else 0
         often: int = trainer.log_every_n_steps  # type: ignore[attr-defined]  # Lightning sets it untyped
         samples = SAMPLES if self._number <= FIRST_EPOCHS else 1
         self._stride = max(1, -int(-steps // samples)) if math.isfinite(steps) else often

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
@@ -64,7 +65,7 @@ class Progress(ProgressBar):
             loss = outputs["loss"] if isinstance(outputs, dict) else outputs
             self._draw(trainer, batch_idx + 1, {"loss": loss})
 
-    def see_batch(self, trainer: Trainer, batch: Any) -> None:
+    def see_batches(self, trainer: Trainer, batches: Sequence[Any]) -> None:
         """Move the bar, a few times a second, where several steps are taken in one go."""
         if self._bar is not None and time.monotonic() - self._drawn > REFRESH_SECONDS:
             self._draw(trainer, trainer.fit_loop.epoch_loop.batch_progress.current.ready, {})
