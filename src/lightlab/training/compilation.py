@@ -31,8 +31,8 @@ MOST_REMAINING = 0.95
 #: So many steps are compiled as one where weights times rows are no more than that: what is between two of them is then
 #: felt. More of them take longer to compile.
 STEPS, SMALL = range(8, 12), 2**23
-#: So many executions are timed before each decision.
-TIMED = 3
+#: Steps are timed over so many seconds each time, and so often before each decision.
+LOOK_SECONDS, TIMED = 0.1, 5
 
 say = rank_zero_only(print)
 
@@ -101,6 +101,7 @@ class Compilation:
         self._request: Request | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._folder: Path | None = None
+        self._taken, self._seconds = 0, 0.0
         self._eager: list[float] = []
         self._compiled: list[float] = []
 
@@ -119,22 +120,31 @@ class Compilation:
                 self._wait()
 
     def begin_execution(self) -> None:
-        """See to it that the step has the tensors that are trained by now."""
-        if self.state == "compiling" and self._process is not None and self._process.poll() is not None:
-            self._load()
+        """See to it that the steps have the tensors that are trained by now."""
         if self.steps is not None and not self.steps.bind():
             self._give_up("the optimizer's settings have changed")
 
-    def end_execution(self, steps: int, seconds: float) -> None:
-        """Learn from how long some steps took, and decide."""
-        if self.state in ("measuring", "compiling"):
-            self._eager.append(seconds / steps)
-            if self.state == "measuring" and len(self._eager) == TIMED:
-                self.state = "compiling" if self._pays(median(self._eager)) else "eager"
-        elif self.state == "trying":
-            self._compiled.append(seconds / steps)
+    def took(self, steps: int, seconds: float) -> None:
+        """Learn how long some steps took, and decide now and then."""
+        self._taken += steps
+        self._seconds += seconds
+        if self._seconds < LOOK_SECONDS:
+            return
+        self._look(self._seconds / self._taken)
+        self._taken, self._seconds = 0, 0.0
+
+    def _look(self, seconds: float) -> None:
+        """Decide what is next, where a step takes so long by now."""
+        if self.state == "trying":
+            self._compiled.append(seconds)
             if len(self._compiled) == TIMED:
                 self._judge()
+            return
+        self._eager.append(seconds)
+        if self.state == "measuring" and len(self._eager) == TIMED:
+            self.state = "compiling" if self._pays(median(self._eager)) else "eager"
+        elif self.state == "compiling" and self._process is not None and self._process.poll() is not None:
+            self._load()
 
     def close(self) -> None:
         """End the process, if it still runs, and remove what it has written."""
@@ -160,7 +170,7 @@ class Compilation:
         return min(left)
 
     def _judge(self) -> None:
-        before, after = median(self._eager[-5 * TIMED :]), median(self._compiled)
+        before, after = median(self._eager), median(self._compiled)
         if after > MOST_REMAINING * before:
             self._give_up(f"it takes {after / before:.2f} of the time without")
             return

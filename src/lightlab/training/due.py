@@ -104,13 +104,17 @@ def looks_at_clock(trainer: Any) -> bool:
 def batches_until_due(trainer: Any) -> int:
     """Return which of the batches to come has to be left to Lightning, 1 for the next.
 
-    It is the last one before an epoch or the training ends, weights are validated, or a callback has to see it.
+    It is the last one before an epoch or the training ends or may end, weights are validated, or a callback has to see
+    it.
     """
     loop = trainer.fit_loop.epoch_loop
+    if loop.automatic_optimization._skip_backward:  # a pass for the statistics of averaged weights
+        return 1
     in_epoch, in_all = loop.batch_progress.current.ready, loop.batch_progress.total.ready
     due: list[int] = [int(trainer.num_training_batches) - in_epoch]
-    if loop.max_steps is not None and loop.max_steps != -1:
-        due.append(_batches(trainer, loop.max_steps - trainer.global_step))
+    # What has asked to stop is heard as soon as there are min_steps.
+    bounds = (steps - trainer.global_step for steps in (loop.min_steps, loop.max_steps) if steps not in (None, -1))
+    due += [_batches(trainer, left) for left in bounds if left > 0]
     if loop._should_check_val_epoch() and trainer.val_check_batch not in (None, float("inf")):
         every = int(trainer.val_check_batch)
         due.append(every - (in_all if trainer.check_val_every_n_epoch is None else in_epoch) % every)

@@ -69,20 +69,20 @@ class FusedEpochLoop(_TrainingEpochLoop):
         """Train on so many batches, or on fewer where the clock says so."""
         # What Lightning has around the loader costs as much as the loader.
         batches = cast("Any", data_fetcher.combined_loader._iterator).iterators[0]
-        compilation, begun, taken = self.compilation, time.monotonic(), 0
-        until = begun + SECONDS if self._looks_at_clock else math.inf
+        compilation, now, taken = self.compilation, time.monotonic(), 0
+        until = now + SECONDS if self._looks_at_clock else math.inf
         if compilation is not None:
             compilation.begin_execution()
-        while taken < count and time.monotonic() < until and not self.trainer.received_sigterm:
+        while taken < count and now < until and not self.trainer.received_sigterm:
             size = min(count - taken, 1 if compilation is None else compilation.at_once)
             block = [step.transfer(next(batches)) for _ in range(size)]
             data_fetcher.fetched += size
             if compilation is not None and self.global_step > 0:  # before, the optimizer has no state
                 compilation.see(block[0])
             self._train(block, step)
-            taken += size
-        if compilation is not None and taken:
-            compilation.end_execution(taken, time.monotonic() - begun)
+            taken, before, now = taken + size, now, time.monotonic()
+            if compilation is not None:
+                compilation.took(size, now - before)
 
     def _train(self, block: list[Any], step: EagerStep) -> None:
         """Train on some batches: all at once where such steps are compiled, else on each."""
@@ -107,12 +107,13 @@ class FusedEpochLoop(_TrainingEpochLoop):
         """Count batches, and what follows from them, as Lightning does after each; one alone where a schedule moves."""
         for sampler in self._samplers:
             sampler.see_batches(self.trainer, batches)
+        progress = self.automatic_optimization.optim_progress.optimizer
+        if self.batch_progress.current.ready % self.trainer.accumulate_grad_batches == 0:
+            progress.zero_grad.increment_by(len(batches))
         self.batch_progress.increment_by(len(batches))
         if self._should_accumulate():
             return
-        progress = self.automatic_optimization.optim_progress.optimizer
         progress.step.increment_by(len(batches))
-        progress.zero_grad.increment_by(len(batches))
         self._batches_that_stepped += len(batches)
         if self.trainer.lr_scheduler_configs:
             self.update_lr_schedulers("step", update_plateau_schedulers=False)
