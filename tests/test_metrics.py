@@ -89,10 +89,10 @@ def expected(problem, head, logits, targets):
 
 
 @for_each_problem
-@pytest.mark.parametrize("flush_rows", [65_536, 10, 1])
-def test_equals_scikit_learn(problem, flush_rows, monkeypatch):
+@pytest.mark.parametrize("flush_logits", [2**20, 20, 1])
+def test_equals_scikit_learn(problem, flush_logits, monkeypatch):
     """Over batches of uneven sizes, kept whole or passed on in between, all figures are scikit-learn's of all rows."""
-    monkeypatch.setattr(metrics, "FLUSH_ROWS", flush_rows)
+    monkeypatch.setattr(metrics, "FLUSH_LOGITS", flush_logits)
     case = make(problem)
     values = epoch(*case)
     wanted = expected(problem, *case)

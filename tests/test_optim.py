@@ -1,16 +1,19 @@
 import inspect
 import itertools
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
 from lightning import Callback, Trainer
 from torch import nn, optim
 from torch.optim import lr_scheduler as schedules
+from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from lightlab import BundledData, ConfigError, Model
 from lightlab.commands.quiet import silence
-from lightlab.optim import OPTIMIZERS, SCHEDULERS, parse_optimizer, parse_scheduler
+from lightlab.optim import FUSED_ON, OPTIMIZERS, SCHEDULERS, bare, parse_optimizer, parse_scheduler
 
 OPTIMIZER, SCHEDULER = ("model", "optimizer"), ("model", "lr_scheduler")
 RATE, STEPS, EPOCHS = 0.1, 60, 12
@@ -90,7 +93,7 @@ def test_every_optimizer_builds_and_steps(name):
     shapes = [(2, 3)] if name == "Muon" else [(2, 3), (3,)]
     weights = parameters(*shapes)
     optimizer = parse_optimizer({"class_path": name, "init_args": {"lr": 0.01}}, OPTIMIZER).build(weights)
-    assert type(optimizer) is getattr(optim, name)
+    assert isinstance(optimizer, getattr(optim, name))
     assert optimizer.param_groups[0]["lr"] == 0.01
 
     def closure():
@@ -379,3 +382,137 @@ def test_a_path_in_torch_is_a_name_too():
     assert parse_optimizer("torch.optim.AdamW", OPTIMIZER) == parse_optimizer("AdamW", OPTIMIZER)
     path = {"class_path": "torch.optim.lr_scheduler.StepLR", "init_args": {"step_size": 2}}
     assert parse_scheduler(path, SCHEDULER).name == "StepLR"
+
+
+def gradients(name):
+    """Return weights, and the gradients of some steps; Muon takes matrices alone."""
+    generator = torch.Generator().manual_seed(3)
+    shapes = [(4, 3)] if name == "Muon" else [(4, 3), (3,)]
+    weights = [torch.randn(shape, generator=generator) for shape in shapes]
+    return weights, [[torch.randn(shape, generator=generator) for shape in shapes] for _ in range(5)]
+
+
+def stepped(optimizer, weights, steps):
+    """Return weights and state after some steps with given gradients, each of them asked for by a closure."""
+    for grads in steps:
+
+        def closure(grads=grads):
+            assert torch.is_grad_enabled()
+            optimizer.zero_grad()
+            assert all(weight.grad is None for weight in weights)
+            for weight, grad in zip(weights, grads, strict=True):
+                weight.grad = grad.clone()
+            return torch.stack([weight.detach().square().sum() for weight in weights]).sum()
+
+        optimizer.step(closure)
+    return [weight.detach() for weight in weights], optimizer.state_dict()
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        (name, options)
+        for name, kind in sorted(OPTIMIZERS.items())
+        for options in ({}, {"foreach": True}, {"fused": True}, {"weight_decay": 0.1}, {"maximize": True})
+        if options.keys() <= inspect.signature(kind).parameters.keys() and ("fused" not in options or name in FUSED_ON)
+    ],
+)
+def test_an_optimizer_is_torchs_own(name, options):
+    """Weights and state are those of torch's own class, wrapped as it is, to the bit; and its state goes both ways."""
+    start, steps = gradients(name)
+    spec = parse_optimizer({"class_path": name, "init_args": {"lr": 0.01, **options}}, OPTIMIZER)
+    found = []
+    for make in (getattr(optim, name), bare(name)):
+        weights = [nn.Parameter(weight.clone()) for weight in start]
+        optimizer = make(weights, **spec.arguments)
+        values, state = stepped(optimizer, weights, steps)
+        again = [nn.Parameter(weight.clone()) for weight in values]
+        other = (bare(name) if make is not bare(name) else getattr(optim, name))(again, **spec.arguments)
+        other.load_state_dict(state)
+        found.append((values, state, *stepped(other, again, steps)))
+    torch.testing.assert_close(found[0], found[1], rtol=0, atol=0, equal_nan=True)
+    assert isinstance(optimizer, getattr(optim, name))
+    assert not torch.equal(found[1][0][0], start[0])
+
+
+@pytest.mark.parametrize("name", ["Adam", "AdamW", "SGD", "Adagrad"])
+def test_one_kernel_a_step(name):
+    """Where torch has one kernel for a step it is taken, unless the config says something of it."""
+    spec = parse_optimizer(name, OPTIMIZER)
+    assert spec.build(parameters()).param_groups[0]["fused"] is True
+    assert not spec.build(parameters(), fuse=False).param_groups[0]["fused"]
+    for given in ({"fused": False}, {"foreach": True}, {"foreach": False}, {"differentiable": True}):
+        told = parse_optimizer({"class_path": name, "init_args": given}, OPTIMIZER)
+        assert not told.build(parameters()).param_groups[0]["fused"]
+
+
+def test_optimizers_that_have_a_kernel():
+    """All that torch has one for on a CPU are known, and no others."""
+    fused = set()
+    for name, kind in OPTIMIZERS.items():
+        weight = nn.Parameter(torch.ones(2, 2))
+        if "fused" in inspect.signature(kind).parameters:
+            try:
+                kind([weight], fused=True)
+            except (RuntimeError, ValueError, NotImplementedError):
+                continue
+            fused.add(name)
+    assert fused == {name for name, devices in FUSED_ON.items() if "cpu" in devices}
+
+
+def test_step_hooks_are_called():
+    """What is to be called before and after each step is, once, whether torch has wrapped its own class yet or not."""
+    called = []
+    optim.AdamW(parameters())  # wraps it
+    for kind in (bare("AdamW"), bare.__wrapped__("AdamW")):
+        weights = parameters()
+        optimizer = kind(weights)
+        optimizer.register_step_pre_hook(lambda *given: called.append("before"))
+        optimizer.register_step_post_hook(lambda *given: called.append("after"))
+        for weight in weights:
+            weight.grad = torch.ones_like(weight)
+        optimizer.step()
+        assert called == ["before", "after"]
+        called.clear()
+
+
+def test_step_hooks_of_all_optimizers_are_called():
+    """So are those that are to be called around the steps of every optimizer."""
+    called = []
+    optimizer = bare("AdamW")(parameters())
+    handles = [
+        register_optimizer_step_pre_hook(lambda *given: called.append("before")),
+        register_optimizer_step_post_hook(lambda *given: called.append("after")),
+    ]
+    try:
+        optimizer.step()
+    finally:
+        for handle in handles:
+            handle.remove()
+    assert called == ["before", "after"]
+
+
+PROGRAM = """
+import sys
+import torch
+from torch import nn
+from lightlab.optim import parse_optimizer
+
+weights = [nn.Parameter(torch.ones(2))]
+optimizer = parse_optimizer("AdamW", ("model", "optimizer")).build(weights)
+weights[0].grad = torch.ones(2)
+optimizer.step()
+optimizer.zero_grad()
+optimizer.load_state_dict(optimizer.state_dict())
+print("torch._dynamo" in sys.modules)
+called = []
+optimizer.register_step_post_hook(lambda *given: called.append("after"))
+optimizer.step()
+print(called)
+"""
+
+
+def test_building_and_stepping_import_no_compiler():
+    """torch._dynamo, whose import takes a second, is not needed to train; a hook is called even so."""
+    result = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines() == ["False", "['after']"]

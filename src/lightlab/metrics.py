@@ -14,9 +14,9 @@ from torchmetrics import Metric
 
 from lightlab.heads.base import Head
 
-#: After so many rows, what was kept is passed on to the metrics: memory stays bounded, and their cost is shared
-#: by many steps.
-FLUSH_ROWS = 65_536
+#: After so many logits, what was kept is passed on to the metrics: memory stays bounded, and their cost is shared by
+#: many steps.
+FLUSH_LOGITS = 2**20
 
 
 @dataclass
@@ -26,10 +26,12 @@ class _Waiting:
     Attributes:
         steps: of each the losses, the logits and the targets.
         rows: of all of them.
+        logits: of all of them, numbers.
     """
 
     steps: list[tuple[Tensor, Tensor, Tensor]] = field(default_factory=list)
     rows: int = 0
+    logits: int = 0
 
 
 class EpochMetrics(nn.Module):
@@ -73,7 +75,8 @@ class EpochMetrics(nn.Module):
         waiting = self._waiting
         waiting.steps.append((losses.detach(), logits.detach(), targets))
         waiting.rows += len(logits)
-        if waiting.rows >= FLUSH_ROWS:
+        waiting.logits += logits.numel()
+        if waiting.logits >= FLUSH_LOGITS:
             self._flush()
 
     def compute(self) -> dict[str, Tensor]:

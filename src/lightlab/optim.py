@@ -117,10 +117,11 @@ def bare(name: str) -> type[optim.Optimizer]:
     kind = OPTIMIZERS[name]
     names = ("add_param_group", "load_state_dict", "state_dict")
     plain = torch.no_grad()(inspect.unwrap(kind.step))
-    with_hooks = optim.Optimizer.profile_hook_step(kind.step)
+    with_hooks = optim.Optimizer.profile_hook_step(plain)
+    for_all = torch.optim.optimizer._global_optimizer_pre_hooks, torch.optim.optimizer._global_optimizer_post_hooks
 
     def step(self: Any, *arguments: Any, **options: Any) -> Any:
-        hooked = self._optimizer_step_pre_hooks or self._optimizer_step_post_hooks
+        hooked = self._optimizer_step_pre_hooks or self._optimizer_step_post_hooks or any(for_all)
         return (with_hooks if hooked else plain)(self, *arguments, **options)
 
     def zero_grad(self: Any, set_to_none: bool = True) -> None:

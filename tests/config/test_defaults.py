@@ -30,7 +30,8 @@ def test_what_is_left_out_is_written():
     filled = with_defaults(checked())
     assert list(filled)[:4] == ["seed_everything", "data", "model", "early_stopping"]
     assert filled["seed_everything"] is True
-    assert list(filled["data"]["init_args"])[:3] == ["name", "batch_size", "split"]
+    assert (filled["steps_per_execution"], filled["compile"]) == ("auto", "auto")
+    assert list(filled["data"]["init_args"])[:3] == ["name", "batch_size", "eval_batch_size"]
     assert filled["data"]["init_args"]["name"] == "iris"
     assert filled["data"]["init_args"]["batch_size"] == 32
     assert filled["model"]["optimizer"]["class_path"] == "AdamW"

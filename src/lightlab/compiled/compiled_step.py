@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import torch
 from torch import Tensor
 
 from lightlab.batch import Batch
-from lightlab.compiled.request import Request, batch_tensors, step_tensors
+from lightlab.compiled.request import LAYOUTS, Request, batch_tensors, frozen_parameters, layouts, step_tensors
 
 
 class CompiledSteps:
@@ -31,22 +33,31 @@ class CompiledSteps:
         logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it misses a GPU where none is meant
         self._run = torch._inductor.aoti_load_package(str(package)).loader.boxed_run
         self._batch = [(torch.Size(shape), getattr(torch, kind)) for shape, kind in request.batch]
+        self._layouts = json.loads(package.with_name(LAYOUTS).read_text(encoding="utf-8"))
+        self._frozen = request.frozen
         self.steps = request.steps
         self.model = model
         self.optimizer = optimizer
-        self._fixed = _constants(optimizer)
         self._tensors: list[Tensor] = []
-        self.bind()
+        if not self.bind():
+            raise ValueError("it is for other settings of the optimizer, or other weights")
 
     def bind(self) -> bool:
         """Take up the model's tensors, which others may have replaced; return whether the steps still fit them."""
         self._tensors = step_tensors(self.model, self.optimizer)
-        return _constants(self.optimizer) == self._fixed
+        return (
+            frozen_parameters(self.model) == self._frozen
+            and all(layer.training for layer in self.model.network.modules())
+            and _is_as_made(self.optimizer)
+            and layouts(self._tensors) == self._layouts
+        )
 
     def fit(self, batches: Sequence[Batch]) -> bool:
         """Return whether batches are as many, and of the shapes, that the steps were compiled for."""
-        kinds = ([(each.shape, each.dtype) for each in batch_tensors(batch)] for batch in batches)
-        return len(batches) == self.steps and all(kind == self._batch for kind in kinds)
+        each_one = [batch_tensors(batch) for batch in batches]
+        kinds = ([(each.shape, each.dtype) for each in tensors] for tensors in each_one)
+        dense = all(each.is_contiguous() for tensors in each_one for each in tensors)
+        return len(batches) == self.steps and dense and all(kind == self._batch for kind in kinds)
 
     def __call__(self, batches: Sequence[Batch], rates: Sequence[float]) -> None:
         """Train on batches that `fit`.
@@ -55,14 +66,18 @@ class CompiledSteps:
             batches: one for each step.
             rates: the learning rate of each step.
         """
-        tensors = [each for batch in batches for each in batch_tensors(batch)]
+        tensors = [batch_tensors(batch) for batch in batches]
         rate = torch.tensor(rates, dtype=torch.float64)
-        logits, losses, *extra = self._run([*self._tensors, rate, *tensors])
-        targets = torch.cat([batch.targets for batch in batches if batch.targets is not None])
+        logits, losses, *extra = self._run([*self._tensors, rate, *chain.from_iterable(tensors)])
+        targets = torch.cat([each[1] for each in tensors])
         self.model.keep(logits, losses, targets, extra[0] if extra else None)
 
 
-def _constants(optimizer: torch.optim.Optimizer) -> list[dict[str, Any]]:
-    """Return what of an optimizer's groups stands in compiled steps as it was."""
-    moving = ("params", "lr", "initial_lr")
-    return [{name: value for name, value in each.items() if name not in moving} for each in optimizer.param_groups]
+def _is_as_made(optimizer: torch.optim.Optimizer) -> bool:
+    """Return whether an optimizer has one group, and in it what it was made with: that stands in compiled steps.
+
+    A schedule may move more than the learning rate, such as the momentum; a checkpoint may bring in other numbers.
+    """
+    free = ("lr", "foreach", "fused", "capturable")
+    fixed = {name: value for name, value in optimizer.defaults.items() if name not in free}
+    return len(optimizer.param_groups) == 1 and fixed.items() <= optimizer.param_groups[0].items()

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from lightlab.batch import Batch
 
-#: The files of a request's folder.
-REQUEST, PACKAGE, FAILURE = "request.json", "step.pt2", "failure.txt"
+#: The files of a request's folder: what is asked for; what came of it, and how the tensors lie in memory that it takes;
+#: or why nothing did.
+REQUEST, PACKAGE, LAYOUTS, FAILURE = "request.json", "step.pt2", "layouts.json", "failure.txt"
 
 
 @dataclass(frozen=True)
@@ -59,12 +60,18 @@ class Request:
 
 def batch_tensors(batch: Batch) -> list[Tensor]:
     """Return the tensors of a batch that a step computes with: inputs, targets, and how rows were mixed."""
+    batch = Batch(*batch)  # a loader of one's own gives pairs
     return [batch.inputs, cast("Tensor", batch.targets), *(batch.mixed or ())]
 
 
 def describe(tensors: Iterable[Tensor]) -> list[tuple[list[int], str]]:
     """Return shape and type of each tensor, as JSON can hold them."""
     return [(list(each.shape), str(each.dtype).removeprefix("torch.")) for each in tensors]
+
+
+def layouts(tensors: Iterable[Tensor]) -> list[list[Any]]:
+    """Return shape, type and strides of each tensor: machine code relies on all three, and asks no more."""
+    return [[list(each.shape), str(each.dtype), list(each.stride())] for each in tensors]
 
 
 def step_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> list[Tensor]:
@@ -82,6 +89,11 @@ def fixed_tensors(model: nn.Module) -> dict[str, Tensor]:
     parts = ("preprocess.", "network.", "head.")
     frozen = {name: each.detach() for name, each in model.named_parameters() if not each.requires_grad}
     return frozen | {name: each for name, each in model.named_buffers() if name.startswith(parts)}
+
+
+def frozen_parameters(model: nn.Module) -> list[str]:
+    """Return the names of the parameters that are not trained."""
+    return [name for name, each in model.named_parameters() if not each.requires_grad]
 
 
 def state_tensors(trained: list[nn.Parameter], optimizer: torch.optim.Optimizer) -> list[Tensor]:

@@ -14,6 +14,7 @@ from torch.export._trace import _compiling_state_context  # type: ignore[attr-de
 from torch.func import functional_call
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.fx.node import map_arg
 
 from lightlab.batch import Batch, Mixed
 from lightlab.compiled.request import Request, fixed_tensors, state_tensors, step_tensors
@@ -40,14 +41,26 @@ def trace(request: Request) -> tuple[GraphModule, tuple[Tensor, ...]]:
     any.
 
     Raises:
-        Exception: whatever stands in the way of tracing.
+        ValueError: two traces differ, since a layer computes with numbers of its own, such as Python's random ones.
+        Exception: whatever else stands in the way of tracing.
     """
     model = build_model(request)
     steps = Steps(model, request)
     rates = torch.ones(request.steps, dtype=torch.float64)
     given = (*step_tensors(model, steps.optimizer), rates, *request.example())
     with _compiling_state_context():  # torch's optimizers then read no number from a tensor
-        return make_fx(steps, tracing_mode="fake")(*given), given
+        graph, again = (make_fx(steps, tracing_mode="fake")(*given) for _ in range(2))
+    if _constants(graph) != _constants(again):
+        raise ValueError("A step is the same every time. Here a layer has numbers that change, and are no tensors.")
+    return graph, given
+
+
+def _constants(graph: GraphModule) -> list[str]:
+    """Return the operations of a graph with all that is no result of another: numbers, and tensors of its own."""
+    operations = (
+        f"{node.target}{map_arg((node.args, node.kwargs), lambda result: None)}" for node in graph.graph.nodes
+    )
+    return [*operations, *(str(each.tolist()) for each in graph.buffers())]
 
 
 class _Evaluate(nn.Module):
@@ -145,14 +158,20 @@ class Steps:
         optimizer = object.__new__(type(self.optimizer))
         optimizer.__dict__.update(self.optimizer.__dict__)
         others = [{**each, "params": weights, "lr": rate} for each in self.optimizer.param_groups]
-        nothing: dict[str, None] = dict.fromkeys(
+        nothing: dict[str, Any] = dict.fromkeys(
             name for own in self.optimizer.state.values() for name, each in own.items() if each is None
         )
+        # Eager steps count in Python's numbers: what follows from a count is computed in their precision, here, too.
+        counts = [{"step": own["step"].double()} if "step" in own else {} for own in state]
         optimizer.param_groups = others
         optimizer.state = defaultdict(
-            dict, {weight: {**nothing, **own} for weight, own in zip(weights, state, strict=True)}
+            dict,
+            {weight: nothing | own | count for weight, own, count in zip(weights, state, counts, strict=True)},
         )
         cast("Any", inspect.unwrap(type(optimizer).step))(optimizer)
+        for own, count in zip(state, counts, strict=True):
+            for name, each in count.items():
+                own[name].copy_(each)
 
 
 def batch_of(tensors: list[Tensor]) -> Batch:

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
+import shutil
+import signal
 import sys
+import threading
+import time
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule
 
-from lightlab.compiled.request import FAILURE, PACKAGE, Request
+from lightlab.compiled.request import FAILURE, LAYOUTS, PACKAGE, Request, layouts
 from lightlab.compiled.trace import trace
 from lightlab.registry import import_plugin
 
 #: The training has the processor; this takes what is left of it.
 NICENESS = 19
+#: Precompiled headers, 200 MiB each, stay in the temporary folder, and make nothing quicker here.
+NO_HEADERS = {"aot_inductor.precompile_headers": False, "cpp_cache_precompile_headers": False}
 
 
 class _Graph(nn.Module):
@@ -39,8 +46,10 @@ def compile_step(request: Request, folder: Path) -> None:
     graph, given = trace(request)
     exported = torch.export.export(_Graph(graph), given, strict=False)
     # Random numbers are then those of torch's own generator, as without compiling.
-    options = {"fallback_random": True, **torch._inductor.list_mode_options(request.mode)}
+    options = {"fallback_random": True, **NO_HEADERS, **torch._inductor.list_mode_options(request.mode)}
     options = {name: value for name, value in options.items() if name != "triton.cudagraphs"}
+    taken = given[: -1 - len(request.batch) * request.steps]  # without learning rates and batches
+    (folder / LAYOUTS).write_text(json.dumps(layouts(taken)), encoding="utf-8")
     part = str(folder / f"part-{PACKAGE}")
     torch._inductor.aoti_compile_and_package(exported, package_path=part, inductor_configs=options)
     os.replace(part, folder / PACKAGE)
@@ -56,13 +65,25 @@ def main(folder: Path) -> int:
         compile_step(request, folder)
     except Exception as cause:
         part = folder / f"part-{FAILURE}"
-        part.write_text(f"{type(cause).__name__}: {str(cause).strip().splitlines()[0] if str(cause) else ''}")
+        first, *_ = str(cause).strip().splitlines() or [""]
+        part.write_text(f"{type(cause).__name__}: {first}", encoding="utf-8")
         os.replace(part, folder / FAILURE)
         return 1
     return 0
 
 
+def end_with(parent: int, folder: Path) -> None:
+    """Wait for a process to end, as one that is killed does; then end this one, its compilers and what they wrote."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    shutil.rmtree(folder, ignore_errors=True)
+    if os.getpid() == os.getpgrp():
+        os.killpg(0, signal.SIGKILL)
+    os._exit(1)
+
+
 if __name__ == "__main__":
     if hasattr(os, "nice"):
         os.nice(NICENESS)
+        threading.Thread(target=end_with, args=(os.getppid(), Path(sys.argv[1])), daemon=True).start()
     sys.exit(main(Path(sys.argv[1])))

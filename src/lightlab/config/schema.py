@@ -49,7 +49,7 @@ def config_schema() -> Schema:
     Example:
         >>> schema = config_schema()
         >>> sorted(schema["properties"])[:3]
-        ['checkpoint', 'ckpt_path', 'data']
+        ['checkpoint', 'ckpt_path', 'compile']
         >>> schema["$defs"]["layer.dropout"]["properties"]["rate"]["exclusiveMaximum"]
         1
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -24,8 +25,8 @@ from lightlab.training.options import Compile
 
 #: Steps that take longer than this are busy in their kernels, and little is left to save; in seconds.
 LONGEST_STEP = 3e-3
-#: So long a training has to go on for `auto` to compile, in seconds: several times what compiling takes.
-LEAST_LEFT = 30.0
+#: So long a training has to go on for `auto` to compile, in seconds: about what compiling takes, which is not felt.
+LEAST_LEFT = 20.0
 #: Of a step's time, so much at most is to remain for the compiled one to stay.
 MOST_REMAINING = 0.95
 #: So many steps are compiled as one where weights times rows are no more than that: what is between two of them is then
@@ -40,6 +41,9 @@ say = rank_zero_only(print)
 def why_not(trainer: Trainer) -> str | None:
     """Return why a training's steps can't be compiled as a whole; ``None`` where they can, as far as can be told."""
     precision = trainer.precision_plugin
+    recipe = getattr(trainer.lightning_module, "recipe", None)
+    if recipe is None or recipe() is None:
+        return f"{type(trainer.lightning_module).__name__} may compute something else than lightlab's model"
     if trainer.world_size > 1:
         return "several processes share each step"
     if trainer.strategy.root_device.type != "cpu":
@@ -101,6 +105,7 @@ class Compilation:
         self._request: Request | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._folder: Path | None = None
+        self._compiled_for: tuple[object, ...] = ()
         self._taken, self._seconds = 0, 0.0
         self._eager: list[float] = []
         self._compiled: list[float] = []
@@ -114,15 +119,22 @@ class Compilation:
 
     def see(self, batch: Batch) -> None:
         """Begin to compile for such batches, if that is due."""
-        if self.state == "compiling" and self._process is None:
+        if self.state != "compiling" or self._process is not None:
+            return
+        try:
             self._start(batch)
-            if self.wanted != "auto":
-                self._wait()
+        except (OSError, TypeError, ValueError) as cause:  # no room for its files, or settings that JSON can't hold
+            self._give_up(f"the process that compiles can't be started ({cause})")
+            return
+        if self.wanted != "auto":
+            self._wait()
 
     def begin_execution(self) -> None:
         """See to it that the steps have the tensors that are trained by now."""
-        if self.steps is not None and not self.steps.bind():
-            self._give_up("the optimizer's settings have changed")
+        if self.steps is None:
+            return
+        if not self.steps.bind() or self._constants() != self._compiled_for:
+            self._give_up("something that stands in compiled steps was changed")
 
     def took(self, steps: int, seconds: float) -> None:
         """Learn how long some steps took, and decide now and then."""
@@ -148,8 +160,12 @@ class Compilation:
 
     def close(self) -> None:
         """End the process, if it still runs, and remove what it has written."""
+        self.steps = None  # what it has unpacked goes with it, which the end of a process would leave
         if self._process is not None and self._process.poll() is None:
-            self._process.kill()
+            if hasattr(os, "killpg"):
+                os.killpg(self._process.pid, signal.SIGKILL)  # with the compilers that it runs
+            else:
+                self._process.kill()
             self._process.wait()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
@@ -185,17 +201,25 @@ class Compilation:
 
     def _start(self, batch: Batch) -> None:
         """Have the process begin."""
+        self._compiled_for = self._constants()
         self._request = self._ask(batch)
         self._folder = Path(tempfile.mkdtemp(prefix="lightlab-compile-"))
         self._request.write(self._folder)
         paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "lightlab.compiled.worker", str(self._folder)],
+            [sys.executable, "-P", "-m", "lightlab.compiled.worker", str(self._folder)],
+            process_group=0,
             env={**os.environ, "PYTHONPATH": paths},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
+
+    def _constants(self) -> tuple[object, ...]:
+        """Return what of model and Trainer stands in compiled steps as it was."""
+        trainer = self.trainer
+        clip = trainer.gradient_clip_val, trainer.gradient_clip_algorithm
+        return (str(trainer.lightning_module), *clip, trainer.accumulate_grad_batches)
 
     def _ask(self, batch: Batch) -> Request:
         trainer = self.trainer
@@ -204,8 +228,7 @@ class Compilation:
         bound = trainer.gradient_clip_val
         weights = sum(each.numel() for each in model.parameters())
         return Request(
-            model=dict(model.hparams),
-            data_spec=model.data_spec.to_dict(),
+            **model.recipe(),
             batch=describe(batch_tensors(batch)),
             steps=steps_at_once(trainer.num_training_batches) if weights * len(batch.inputs) <= SMALL else 1,
             frozen=[name for name, each in model.named_parameters() if not each.requires_grad],

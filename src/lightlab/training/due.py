@@ -23,6 +23,8 @@ BATCH_HOOKS = (
     "on_before_optimizer_step",
     "on_train_batch_end",
 )
+#: What a model may do in its own way in a step.
+STEP_METHODS = ("optimizer_step", "optimizer_zero_grad", "lr_scheduler_step", "manual_backward")
 
 
 @runtime_checkable
@@ -76,6 +78,12 @@ def why_single(trainer: Any) -> str | None:
         return "the optimizer evaluates a batch more than once, or is one of several"
     if trainer.num_training_batches == float("inf"):
         return "the data doesn't say how many batches it has"
+    if len(trainer.fit_loop._combined_loader.flattened) != 1:
+        return "batches come from several loaders"
+    if not getattr(type(model).training_step, "is_bare", False):
+        return f"{type(model).__name__}.training_step may log, or leave out a batch"
+    if own := [name for name in STEP_METHODS if getattr(type(model), name) is not getattr(LightningModule, name)]:
+        return f"{type(model).__name__} has its own {own[0]}"
     for each in [*trainer.callbacks, model]:
         known = isinstance(each, Sampler) or any(isinstance(each, kind) and _knows(each, kind) for kind in KNOWN)
         if not known and (hooks := _batch_hooks(each, Callback if isinstance(each, Callback) else LightningModule)):

@@ -22,8 +22,9 @@ from lightlab.training.options import Compile, StepsPerExecution
 KNOWN_LIGHTNING = ("2.6.",)
 #: From glibc's malloc.h.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-#: Memory of this size is kept for the next step, in bytes: the most that mallopt takes.
-KEPT_BYTES = 2**31 - 1
+#: Memory up to such a size is kept for the next step, in bytes: the most that mallopt takes, and that it took up to
+#: glibc 2.34.
+KEPT_BYTES, KEPT_BYTES_BEFORE = 2**31 - 1, 2**25
 
 
 class Execution(Callback):
@@ -62,6 +63,8 @@ class Execution(Callback):
         keep_memory()
         loop: Any = trainer.fit_loop.epoch_loop
         reason = self._unknown or why_single(trainer)
+        if isinstance(loop, FusedEpochLoop):
+            loop.leave()  # what a training before this one has stepped with
         if reason is not None:
             self._decline(reason)
         elif isinstance(loop, FusedEpochLoop):
@@ -131,7 +134,12 @@ def set_device_defaults(options: dict[str, Any]) -> None:
     """
     if options.get("accelerator") not in (None, "auto", "gpu", "cuda") or not torch.cuda.is_available():
         return
-    if options.get("precision") is None and torch.cuda.is_bf16_supported(including_emulation=False):
+    # A plugin may be a precision.
+    if (
+        options.get("precision") is None
+        and not options.get("plugins")
+        and torch.cuda.is_bf16_supported(including_emulation=False)
+    ):
         options["precision"] = "bf16-mixed"
     if options.get("benchmark") is None and not options.get("deterministic"):
         options["benchmark"] = True
@@ -147,5 +155,5 @@ def keep_memory() -> None:
     with suppress(OSError, AttributeError):
         libc = ctypes.CDLL(None)
         libc.gnu_get_libc_version  # noqa: B018 - others may have a mallopt that means something else
-        libc.mallopt(M_MMAP_THRESHOLD, KEPT_BYTES)
-        libc.mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
+        if any(libc.mallopt(M_MMAP_THRESHOLD, size) for size in (KEPT_BYTES, KEPT_BYTES_BEFORE)):
+            libc.mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)

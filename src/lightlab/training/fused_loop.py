@@ -6,7 +6,7 @@ import math
 import time
 from typing import Any, cast
 
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loops.fetchers import _DataFetcher
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 
@@ -39,6 +39,7 @@ class FusedEpochLoop(_TrainingEpochLoop):
         self.steps_per_execution = steps_per_execution
         self.compilation: Compilation | None = None
         self._samplers: list[Sampler] = []
+        self._callbacks: list[Callback] = []
         self._step: EagerStep | None = None
         self._looks_at_clock = False
 
@@ -52,12 +53,23 @@ class FusedEpochLoop(_TrainingEpochLoop):
         if self.steps_per_execution is None and self.trainer.world_size > 1:
             self.steps_per_execution = STEPS_TOGETHER
         self._looks_at_clock = self.steps_per_execution is None and looks_at_clock(self.trainer)
-        self._samplers = [each for each in self.trainer.callbacks if isinstance(each, Sampler)]
+        self._callbacks = list(self._trainer_callbacks)
+        self._samplers = [each for each in self._callbacks if isinstance(each, Sampler)]
         self._step = EagerStep(self.trainer)
+
+    def leave(self) -> None:
+        """Leave every batch to Lightning."""
+        self._step = self.compilation = None
+
+    @property
+    def _trainer_callbacks(self) -> list[Callback]:
+        return self.trainer.callbacks  # type: ignore[no-any-return]  # Lightning sets it untyped
 
     def advance(self, data_fetcher: _DataFetcher) -> None:
         """Train on batches until one is Lightning's, and leave that to it."""
-        if self._step is not None and self.steps_per_execution != 1 and not self.restarting:
+        # A callback may run a training of its own within this one, with others than those that were looked at.
+        knows_all = self._step is not None and self._trainer_callbacks == self._callbacks
+        if self._step is not None and knows_all and self.steps_per_execution != 1 and not self.restarting:
             count = batches_until_due(self.trainer)
             if self.steps_per_execution is not None:
                 count = min(count, self.steps_per_execution)
@@ -73,7 +85,7 @@ class FusedEpochLoop(_TrainingEpochLoop):
         until = now + SECONDS if self._looks_at_clock else math.inf
         if compilation is not None:
             compilation.begin_execution()
-        while taken < count and now < until and not self.trainer.received_sigterm:
+        while taken < count and now < until and not self._is_terminated:
             size = min(count - taken, 1 if compilation is None else compilation.at_once)
             block = [step.transfer(next(batches)) for _ in range(size)]
             data_fetcher.fetched += size
@@ -83,6 +95,11 @@ class FusedEpochLoop(_TrainingEpochLoop):
             taken, before, now = taken + size, now, time.monotonic()
             if compilation is not None:
                 compilation.took(size, now - before)
+
+    @property
+    def _is_terminated(self) -> bool:
+        """Whether the process is told to end. Of several each must take all steps: Lightning has them end together."""
+        return self.trainer.world_size == 1 and bool(self.trainer.received_sigterm)
 
     def _train(self, block: list[Any], step: EagerStep) -> None:
         """Train on some batches: all at once where such steps are compiled, else on each."""

@@ -96,7 +96,8 @@ def _carry_over(state: dict[str, Any], folder: Path, trainer: Trainer) -> None:
     new = folder / old.name
     if trainer.is_global_zero:
         folder.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(old, new)
+        if old.resolve() != new.resolve():  # a callback of one's own may have a folder of its own
+            shutil.copyfile(old, new)
     paths = {"best_model_path", "kth_best_model_path", "last_model_path"}
     state |= {name: str(folder / Path(state[name]).name) for name in paths if state[name]}
     state["best_k_models"] = {str(new): score for score in state["best_k_models"].values()}

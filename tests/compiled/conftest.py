@@ -1,0 +1,55 @@
+"""What the tests of compiled steps share: machine code takes a while to make."""
+
+import os
+import subprocess
+import sys
+from typing import NamedTuple
+
+import pytest
+
+from lightlab import Batch, BundledData, Model
+from lightlab.compiled.request import Request, batch_tensors, describe
+
+LAYERS = [{"dense": {"units": 6, "activation": "relu", "l2": 1e-3}}, "batch_norm", {"dropout": 0.3}]
+
+
+class Compiled(NamedTuple):
+    """What was asked for, where the worker has put it, what the worker printed, and batches of that shape."""
+
+    request: Request
+    folder: object
+    said: str
+    batches: list[Batch]
+
+
+def work(folder, **environment):
+    """Let the worker do what a folder's request asks for, and return its exit code and what it printed."""
+    call = [sys.executable, "-m", "lightlab.compiled.worker", str(folder)]
+    environment = {**os.environ, **environment}
+    done = subprocess.run(call, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="session")
+def asked():
+    """A request for two steps of a small model, and batches for them."""
+    data = BundledData("wine", batch_size=16)
+    model = Model(LAYERS, "multiclass", optimizer={"class_path": "AdamW", "init_args": {"betas": [0.9, 0.99]}})
+    model.build(data.connect("multiclass"))
+    inputs, targets = data._encoded["train"]
+    batches = [Batch(inputs[start : start + 16], targets[start : start + 16]) for start in range(0, 96, 16)]
+    known = dict(model.hparams), model.data_spec.to_dict(), describe(batch_tensors(batches[0]))
+    request = Request(*known, steps=2, frozen=["head.linear.bias"], precision=None, clip=(1.0, "norm"), mode="default",
+                      plugins=[])  # fmt: skip
+    return request, batches
+
+
+@pytest.fixture(scope="session")
+def compiled(asked, tmp_path_factory):
+    """The package that the worker makes of it."""
+    request, batches = asked
+    folder = tmp_path_factory.mktemp("compiled")
+    request.write(folder)
+    code, said = work(folder)
+    assert code == 0, list(folder.iterdir())
+    return Compiled(request, folder, said, batches)

@@ -1,0 +1,79 @@
+"""The worker leaves a package in its folder, or the reason why there is none, and nothing else anywhere."""
+
+import logging
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from lightlab.compiled.request import FAILURE, LAYOUTS, PACKAGE, REQUEST
+from lightlab.compiled.worker import main
+
+from .conftest import work
+
+pytestmark = pytest.mark.xdist_group("compiled")  # one process makes the package
+
+
+def test_leaves_a_package(compiled):
+    """The folder has the package and what it relies on, all of it whole; nothing is printed."""
+    assert {path.name for path in compiled.folder.iterdir()} == {REQUEST, PACKAGE, LAYOUTS}
+    assert compiled.said == ""
+
+
+def check_failure(folder, reason):
+    """Hold what a worker has left against the reason why it failed, in one line."""
+    text = (folder / FAILURE).read_text(encoding="utf-8")
+    assert reason in text
+    assert len(text.splitlines()) == 1
+    assert not (folder / PACKAGE).exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"plugins": ["absent_plugin"]}, "PluginError: --plugin takes the name of a module"),
+        ({"mode": "fastest"}, "Unrecognized mode=fastest"),
+        ({"model": {"layers": ["absent_layer"]}}, "No layer is called 'absent_layer'"),
+    ],
+)
+def test_says_why_not(asked, tmp_path, monkeypatch, changes, reason):
+    """What stands in the way is said in one line: a missing plugin or layer, an unknown mode."""
+    monkeypatch.setattr(logging.root.manager, "disable", 0)  # the worker silences its process
+    request, _ = asked
+    replace(request, steps=1, **changes).write(tmp_path)
+    assert main(tmp_path) == 1
+    check_failure(tmp_path, reason)
+
+
+def test_no_compiler(asked, tmp_path):
+    """Without a C++ compiler there is no machine code; nothing is printed of it."""
+    request, _ = asked
+    replace(request, steps=1).write(tmp_path)
+    # Without a cache of its own, torch would remember a compiler that is gone.
+    cache = str(tmp_path / "cache")
+    assert work(tmp_path, TORCHINDUCTOR_CACHE_DIR=cache, PATH="", CXX="no-such-compiler") == (1, "")
+    check_failure(tmp_path, "InvalidCxxCompiler: No working C++ compiler found")
+
+
+CHILD = """
+import os, sys
+from pathlib import Path
+from lightlab.compiled.worker import end_with
+print("ready", flush=True)
+end_with(os.getppid(), Path(sys.argv[1]))
+"""
+PARENT = "import subprocess, sys; subprocess.run([sys.executable, '-c', *sys.argv[1:]])"
+
+
+def test_ends_with_a_training_that_was_killed(tmp_path):
+    """A training that is killed can't end its worker: the worker ends by itself, and takes its folder along."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    call = [sys.executable, "-c", PARENT, CHILD, str(folder)]
+    with subprocess.Popen(call, stdout=subprocess.PIPE, text=True) as training:
+        assert training.stdout.readline() == "ready\n"
+        training.send_signal(signal.SIGKILL)
+        assert training.stdout.read() == ""  # which ends when nobody is left to write
+    assert not folder.exists()
