@@ -302,7 +302,7 @@ class Model(LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Return optimizer and schedulers as Lightning takes them."""
-        # Lightning clips no gradients of mixed precision for fused kernels, which undo the scaling of gradients themselves.
+        # Lightning clips no gradients of mixed precision for fused kernels, which undo their scaling themselves.
         trainer: Any = self._trainer
         clips_mixed = trainer and trainer.gradient_clip_val and str(trainer.precision).endswith("-mixed")
         optimizer = self.optimizer_spec.build(self.parameters(), fuse=not clips_mixed)

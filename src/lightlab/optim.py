@@ -13,6 +13,7 @@ from pydantic import Field
 from torch import nn, optim
 from torch.optim import lr_scheduler as schedules
 from torch.optim.lr_scheduler import LinearLR, LRScheduler, ReduceLROnPlateau, SequentialLR
+from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
 from lightlab.errors import ConfigError, Fault, Key, collect, did_you_mean, sentences, surely_meant
 from lightlab.layers.parameters import NonNegative, Positive, PositiveInt, Rate
@@ -118,7 +119,7 @@ def bare(name: str) -> type[optim.Optimizer]:
     names = ("add_param_group", "load_state_dict", "state_dict")
     plain = torch.no_grad()(inspect.unwrap(kind.step))
     with_hooks = optim.Optimizer.profile_hook_step(plain)
-    for_all = torch.optim.optimizer._global_optimizer_pre_hooks, torch.optim.optimizer._global_optimizer_post_hooks
+    for_all = _global_optimizer_pre_hooks, _global_optimizer_post_hooks
 
     def step(self: Any, *arguments: Any, **options: Any) -> Any:
         hooked = self._optimizer_step_pre_hooks or self._optimizer_step_post_hooks or any(for_all)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import signal
@@ -56,13 +57,13 @@ def why_not(trainer: Trainer) -> str | None:
 
 
 def steps_at_once(batches: float) -> int:
-    """Return how many steps are best compiled as one where an epoch has so many batches, the last of them Lightning's.
+    """Return how many steps are best compiled as one where so many batches are in a row, the last of them Lightning's.
 
-    >>> steps_at_once(391)
-    10
+    >>> steps_at_once(391), steps_at_once(5)
+    (10, 1)
     """
-    left = int(batches) - 1 if batches != float("inf") else 0
-    return min(STEPS, key=lambda steps: (left % steps, steps))
+    left = int(batches) - 1
+    return min(STEPS, key=lambda steps: (left % steps, steps)) if left >= max(STEPS) else 1
 
 
 def compile_network(trainer: Trainer, wanted: Compile, reason: str) -> None:
@@ -82,7 +83,7 @@ def compile_network(trainer: Trainer, wanted: Compile, reason: str) -> None:
 
 
 def _mode(wanted: Compile) -> str:
-    return str(wanted["mode"]) if isinstance(wanted, Mapping) else "default"
+    return str(wanted.get("mode", "default")) if isinstance(wanted, Mapping) else "default"
 
 
 class Compilation:
@@ -122,7 +123,7 @@ class Compilation:
         if self.state != "compiling" or self._process is not None:
             return
         try:
-            self._start(batch)
+            self._start(Batch(*batch))
         except (OSError, TypeError, ValueError) as cause:  # no room for its files, or settings that JSON can't hold
             self._give_up(f"the process that compiles can't be started ({cause})")
             return
@@ -226,11 +227,12 @@ class Compilation:
         model: Any = trainer.lightning_module
         precision = trainer.precision_plugin
         bound = trainer.gradient_clip_val
-        weights = sum(each.numel() for each in model.parameters())
+        is_small = sum(each.numel() for each in model.parameters()) * len(batch.inputs) <= SMALL
+        bound_of_steps = getattr(trainer.fit_loop.epoch_loop, "steps_per_execution", None) or math.inf
         return Request(
             **model.recipe(),
             batch=describe(batch_tensors(batch)),
-            steps=steps_at_once(trainer.num_training_batches) if weights * len(batch.inputs) <= SMALL else 1,
+            steps=steps_at_once(min(trainer.num_training_batches, bound_of_steps)) if is_small else 1,
             frozen=[name for name, each in model.named_parameters() if not each.requires_grad],
             precision="bfloat16" if isinstance(precision, MixedPrecision) else None,
             clip=(float(bound), str(trainer.gradient_clip_algorithm or "norm")) if bound else None,
