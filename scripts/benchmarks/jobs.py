@@ -60,7 +60,7 @@ TASKS = {
     task.name: task
     for task in (
         Task("mlp", "MLP 20-64-64-2", "mlp", 100_000, (20,), 2, 256, 16, 500, threads=1),
-        Task("cnn", "CNN on 28×28×1", "cnn", 12_000, (1, 28, 28), 10, 128, 4, 24, threads=2),
+        Task("cnn", "CNN on 28×28×1", "cnn", 12_000, (1, 28, 28), 10, 128, 4, 8, threads=2),
         Task("resnet18", "ResNet-18 on 32×32×3", "resnet18", 1_024, (3, 32, 32), 10, 128, 2, 2, 2, val_rows=128),
         Task("digits", "digits CNN", "digits", 1_257, (1, 8, 8), 10, 64, 60, 60, 2, val_rows=270, optimizer="AdamW"),
     )

@@ -88,6 +88,11 @@ def keras(backend: str, title: str, steps: int = 1) -> Contestant:
     )
 
 
+def _compiles(arguments: list[str]) -> bool:
+    """Return whether such a training may compile its steps, which takes a while."""
+    return "--compile=false" not in arguments
+
+
 CONTESTANTS = {
     contestant.name: contestant
     for contestant in (
@@ -98,7 +103,9 @@ CONTESTANTS = {
         hand("hand-compiled", "network compiled", compile=True),
         hand("hand-tuned", "compiled, channels_last, bf16", IMAGES, compile=True, channels_last=True, bf16=True),
         *(
-            Lightlab(name, title, "", options={"arguments": arguments}, whole=name == "lightlab", long=True)
+            Lightlab(
+                name, title, "", options={"arguments": arguments}, whole=name == "lightlab", long=_compiles(arguments)
+            )
             for name, (title, arguments) in lightlab_cli.VARIANTS.items()
         ),
         Contestant("lightning", "textbook Lightning", "textbook"),

@@ -169,7 +169,7 @@ CONFIG = Signature(
         Parameter("tensorboard", dict | None, "mapping | None", {}, "what TensorBoard shows; null for nothing."),
         Parameter("trainer", dict, "mapping", {}, "the arguments of Lightning's Trainer."),
         Parameter("steps_per_execution", StepsPerExecution, "'auto' | int", "auto",
-                  "at most so many batches in one go; auto for as many as take a tenth of a second."),
+                  "at most so many batches in one go; auto for as many as there are until something is due."),
         Parameter("compile", Compile, "'auto' | bool | mapping", "auto",
                   "whether a step is compiled as a whole: auto where it pays; {mode: max-autotune} for torch's modes."),
         Parameter("ckpt_path", str | None, "str | None", None,

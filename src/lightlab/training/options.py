@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 
 Mode = Literal["min", "max"]
-#: At most so many batches in one go; ``auto`` for as many as take no time that is felt.
+#: At most so many batches in one go; ``auto`` for as many as there are until something is due.
 StepsPerExecution = Literal["auto"] | Annotated[int, Field(ge=1)]
 #: How torch.compile trades time of compiling for speed; see its ``mode``.
 CompileMode = Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"]
