@@ -28,8 +28,8 @@ class EagerStep:
         self.precision = trainer.precision_plugin
         self.optimizer: Any = trainer.optimizers[0]
         self.scaler = getattr(self.precision, "scaler", None)  # of 16-bit gradients
-        own = type(self.model).configure_gradient_clipping is not LightningModule.configure_gradient_clipping
-        self._clips = own or bool(trainer.gradient_clip_val)
+        own = type(self.model).configure_gradient_clipping
+        self._clips_in_its_way = own is not LightningModule.configure_gradient_clipping
         self._changes = list(self._changes_of_batches())
 
     def transfer(self, batch: Any) -> Any:
@@ -78,7 +78,7 @@ class EagerStep:
         trainer = self.trainer
         if self.scaler is not None and not getattr(self.optimizer, "_step_supports_amp_scaling", False):
             self.scaler.unscale_(self.optimizer)
-        if self._clips:
+        if self._clips_in_its_way or trainer.gradient_clip_val:
             clip = trainer.gradient_clip_val, trainer.gradient_clip_algorithm
             self.model.configure_gradient_clipping(self.optimizer, *clip)
         if self.scaler is None:
