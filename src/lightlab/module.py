@@ -18,7 +18,7 @@ from lightlab.checkpoint import read_checkpoint
 from lightlab.data_spec import DataSpec
 from lightlab.errors import CheckpointError, ConfigError, DataError, RunError, ShapeError
 from lightlab.heads.base import Head
-from lightlab.layers.base import penalty
+from lightlab.layers.base import penalty, regularized
 from lightlab.metrics import EpochMetrics
 from lightlab.model_spec import KEY, parse_head, parse_model
 from lightlab.optim import Interval
@@ -145,6 +145,7 @@ class Model(LightningModule):
             raise ConfigError.at((*KEY, "head"), str(cause)) from cause
         check_last_layer(self.layer_specs, self.head.linear.out_features, self.problem_row)
         self.preprocess, self.network = preprocess, network
+        self.regularized = regularized(network)
         self.memory_format = choose_memory_format(network)
         network.to(memory_format=self.memory_format)
         self.train_metrics, self.val_metrics, self.test_metrics = (
@@ -192,7 +193,7 @@ class Model(LightningModule):
         if batch.mixed is not None and batch.targets is not None:
             partner, weight = batch.mixed
             losses = weight * losses + (1 - weight) * self.head.loss(logits, batch.targets[partner])
-        return logits, losses, penalty(self.network)
+        return logits, losses, penalty(self.regularized)
 
     def keep(self, logits: Tensor, losses: Tensor, targets: Tensor, extra: Tensor | None) -> None:
         """Keep what steps of the training gave, until the epoch's figures are made of it.

@@ -12,6 +12,7 @@ from lightlab.layers.base import (
     default_initializer,
     make_activation,
     penalty,
+    regularized,
 )
 from lightlab.registry import ACTIVATIONS
 
@@ -144,17 +145,17 @@ def test_penalty(layer, shape, kernels, nest):
     assert len(counted) == kernels * (2 if nest == "parallel" else 1)
     expected = sum(L1 * value.abs().sum() + L2 * (value**2).sum() for value in counted)
     assert expected > 0
-    torch.testing.assert_close(penalty(network).detach(), expected)
+    torch.testing.assert_close(penalty(regularized(network)).detach(), expected)
 
 
 def test_penalty_pulls_weights_to_zero():
     """Its gradient is l1·sign(w) + 2·l2·w; without regularisers there is none."""
     network, _ = build_network([{"dense": {"units": 2, "l1": L1, "l2": L2}}], (3,))
     weight = next(network.parameters())
-    penalty(network).backward()
+    penalty(regularized(network)).backward()
     torch.testing.assert_close(weight.grad, L1 * weight.detach().sign() + 2 * L2 * weight.detach())
-    assert penalty(build_network([{"dense": 2}], (3,))[0]) is None
-    assert penalty(nn.Linear(1, 1)) is None
+    assert penalty(regularized(build_network([{"dense": 2}], (3,))[0])) is None
+    assert penalty(regularized(nn.Linear(1, 1))) is None
 
 
 @pytest.mark.parametrize(

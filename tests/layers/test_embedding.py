@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from lightlab import ConfigError, ShapeError, build_network
-from lightlab.layers.base import penalty
+from lightlab.layers.base import penalty, regularized
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.int64, torch.uint8, torch.float64])
@@ -24,7 +24,7 @@ def test_padding_stays_zero(init):
     (vectors,) = network.parameters()
     before = vectors.detach().clone()
     optimizer = torch.optim.SGD([vectors], lr=0.1)
-    (network(torch.tensor([[0, 2, 2, 4]])).sum() + penalty(network)).backward()
+    (network(torch.tensor([[0, 2, 2, 4]])).sum() + penalty(regularized(network))).backward()
     optimizer.step()
     assert not before[2].any()
     assert before[[0, 1, 3, 4]].all()

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from lightlab import ConfigError, build_network
-from lightlab.layers.base import penalty
+from lightlab.layers.base import penalty, regularized
 
 UNITS, TIME, FEATURES = 4, 5, 3
 CELLS = {"lstm": nn.LSTM, "gru": nn.GRU}
@@ -76,7 +76,7 @@ def test_penalty_is_of_input_kernels(name):
     kernels = [value.detach() for key, value in network.named_parameters() if "weight_ih" in key]
     assert len(kernels) == 4
     expected = sum(0.1 * kernel.abs().sum() + 0.01 * kernel.square().sum() for kernel in kernels)
-    torch.testing.assert_close(penalty(network).detach(), expected)
+    torch.testing.assert_close(penalty(regularized(network)).detach(), expected)
 
 
 @for_both

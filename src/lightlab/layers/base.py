@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -125,13 +125,14 @@ def regularize(layer: nn.Module, l1: float, l2: float, *names: str) -> None:
         layer.regularizer = Regularizer(l1, l2, names)  # type: ignore[assignment]  # not a tensor or module, so nn.Module keeps it as it is
 
 
-def penalty(network: nn.Module) -> Tensor | None:
-    """Return the sum of all penalties in a network, a scalar; ``None`` where nothing is regularised."""
-    terms = [
-        regularizer(layer)
-        for layer in network.modules()
-        if isinstance(regularizer := getattr(layer, "regularizer", None), Regularizer)
-    ]
+def regularized(network: nn.Module) -> list[nn.Module]:
+    """Return the layers of a network that are penalised in training."""
+    return [layer for layer in network.modules() if isinstance(getattr(layer, "regularizer", None), Regularizer)]
+
+
+def penalty(layers: Iterable[nn.Module]) -> Tensor | None:
+    """Return the sum of the penalties of `regularized` layers, a scalar; ``None`` where there are none."""
+    terms = [cast("Regularizer", layer.regularizer)(layer) for layer in layers]
     return torch.stack(terms).sum() if terms else None
 
 

@@ -204,7 +204,7 @@ def take_step(
         optimizer.zero_grad()
         loss = row_losses(model, batch).mean()
         losses.append(loss.item())
-        extra = penalty(model.network) if penalised else None
+        extra = penalty(model.regularized) if penalised else None
         (loss if extra is None else loss + extra).backward()  # type: ignore[no-untyped-call]  # torch has no types here
         if clip is not None:
             clip(model)
