@@ -218,13 +218,13 @@ def test_a_line_that_broke_off_is_left_out(config):
 
 def test_a_training_without_a_step_leaves_no_folder(config, capsys):
     """Where the first step fails nothing is kept, so that no later call takes it for the latest run."""
-    Path("failing.py").write_text(
-        "import torch\nfrom lightlab import LAYERS\n\n\n@LAYERS.register('failing')\n"
-        'def failing() -> torch.nn.Module:\n    """Fail on the way back."""\n'
+    Path("fails_on_the_way_back.py").write_text(
+        "import torch\nfrom lightlab import LAYERS\n\n\n@LAYERS.register('fails_on_the_way_back')\n"
+        'def fails_on_the_way_back() -> torch.nn.Module:\n    """Fail on the way back."""\n'
         "    layer = torch.nn.Identity()\n"
         "    layer.register_full_backward_hook(lambda *_: 1 / 0)\n    return layer\n"
     )
-    options = ["--plugin", "failing", "--model.layers", "[{dense: 4}, failing]"]
+    options = ["--plugin", "fails_on_the_way_back", "--model.layers", "[{dense: 4}, fails_on_the_way_back]"]
     assert main(["fit", "--config", config, *options]) == 1
     assert "ZeroDivisionError" in capsys.readouterr().err
     assert not Path("runs").exists()

@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -18,6 +19,7 @@ from torch.fx import GraphModule
 
 from lightlab.compiled.request import FAILURE, LAYOUTS, PACKAGE, Request, layouts
 from lightlab.compiled.trace import trace
+from lightlab.errors import PluginError
 from lightlab.registry import import_plugin
 
 #: The training has the processor; this takes what is left of it.
@@ -61,7 +63,8 @@ def main(folder: Path) -> int:
     try:
         request = Request.read(folder)
         for plugin in request.plugins:
-            import_plugin(plugin)
+            with suppress(PluginError):  # one that the model needs is missed when it is built
+                import_plugin(plugin)
         compile_step(request, folder)
     except Exception as cause:
         part = folder / f"part-{FAILURE}"
