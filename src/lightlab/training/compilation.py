@@ -20,7 +20,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from lightlab.batch import Batch
 from lightlab.compiled.compiled_step import CompiledSteps
-from lightlab.compiled.request import FAILURE, PACKAGE, Request, batch_tensors, describe
+from lightlab.compiled.request import FAILURE, PACKAGE, Request, batch_tensors, describe, frozen_parameters
 from lightlab.registry import plugin_modules
 from lightlab.training.options import Compile
 
@@ -233,7 +233,7 @@ class Compilation:
             **model.recipe(),
             batch=describe(batch_tensors(batch)),
             steps=steps_at_once(min(trainer.num_training_batches, bound_of_steps)) if is_small else 1,
-            frozen=[name for name, each in model.named_parameters() if not each.requires_grad],
+            frozen=frozen_parameters(model),
             precision="bfloat16" if isinstance(precision, MixedPrecision) else None,
             clip=(float(bound), str(trainer.gradient_clip_algorithm or "norm")) if bound else None,
             mode=_mode(self.wanted),

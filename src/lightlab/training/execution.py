@@ -37,7 +37,7 @@ class Execution(Callback):
             true before the first step; ``{mode: …}`` in one of torch.compile's modes.
 
     Raises:
-        ConfigError: when training starts: several steps an execution, or compiled ones, can't be had here.
+        ConfigError: when training starts: something has to see each batch, and several an execution were asked for.
     """
 
     def __init__(self, steps_per_execution: StepsPerExecution = "auto", compile: Compile = "auto") -> None:
