@@ -1,0 +1,1 @@
+"""What `scripts/faults` injects, a module for each family of faults."""
