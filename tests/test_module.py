@@ -3,6 +3,7 @@
 import pytest
 import torch
 from lightning import Trainer
+from torch import distributed, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from lightlab.batch import Mixed
@@ -131,6 +132,22 @@ def test_penalty_is_part_of_the_objective_and_has_its_own_curve():
 
 
 @pytest.mark.filterwarnings("ignore:.*does not have many workers")  # depends on the machine's cores
+def test_processes_exchange_what_layers_change_alone(tmp_path):
+    """At each step DDP brings the buffers of layers into line, as batch norm's; all others are alike, and stay out."""
+    model = Model(["batch_norm", {"dense": 4}])
+    data = BundledData("iris")
+    data.setup("fit")
+    model.build(data.connect(None, None))
+    distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/meeting", rank=0, world_size=1)
+    try:
+        buffers = nn.parallel.DistributedDataParallel(model).modules_buffers
+    finally:
+        distributed.destroy_process_group()
+    own = dict(model.network.named_buffers())
+    assert {"running_mean", "running_var"} <= {name.rsplit(".", 1)[-1] for name in own}
+    assert {id(each) for each in buffers} == {id(each) for each in own.values()}
+
+
 def test_loader_of_one_s_own():
     """Pairs of inputs and targets from an ordinary DataLoader train a model that was built by hand."""
     spec = DataSpec("binary", InputSpec((4,), (0.0,) * 4, (1.0,) * 4), TargetSpec(("y",), ("no", "yes"), (50, 50)))

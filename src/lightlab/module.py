@@ -152,6 +152,10 @@ class Model(LightningModule):
             EpochMetrics(self.head, spec.target.columns) for _ in range(3)
         )
         self.penalties: list[Tensor] = []
+        # Several processes bring what layers change into line at each step; the rest is the same in all, and stays.
+        self._ddp_params_and_buffers_to_ignore = [
+            name for name, _ in self.named_buffers() if not name.startswith("network.")
+        ]
 
     # Steps
 
