@@ -88,6 +88,26 @@ class Told(Callback):
         self.count += 1
 
 
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_nothing_that_is_to_be_repeated_depends_on_the_clock(deterministic):
+    """`auto` compiles beside a training, which then rounds otherwise from some moment on; not if it is deterministic."""
+    options = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    execution = Execution("auto", "auto")
+    trainer = Trainer(
+        max_epochs=1,
+        accelerator="cpu",
+        callbacks=[execution],
+        enable_model_summary=False,
+        deterministic=deterministic,
+        **options,
+    )
+    try:
+        trainer.fit(Model([{"dense": 4}], problem="multiclass"), BundledData("wine", batch_size=8))
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert (execution.compilation is None) == deterministic
+
+
 @pytest.mark.parametrize("watched", [False, True])
 def test_trained_again(watched):
     """A Trainer that trains another model after the first trains that, and leaves the first alone."""

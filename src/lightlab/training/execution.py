@@ -86,7 +86,8 @@ class Execution(Callback):
             self.compilation.close()
 
     def _compile(self, trainer: Trainer) -> Compilation | None:
-        if self.compile is False:
+        # When compiled steps are ready is a matter of the clock, on which nothing may depend that is to be repeated.
+        if self.compile is False or (self.compile == "auto" and torch.are_deterministic_algorithms_enabled()):
             return None
         reason = "steps_per_execution is 1" if self.steps_per_execution == 1 else why_not(trainer)
         if reason is None:
