@@ -1,7 +1,10 @@
 """Fixtures for all tests."""
 
 import os
+import runpy
 import shutil
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +12,14 @@ import lightlab.data
 
 # Two test processes share the machine's cores; torch's own threads would fight over them.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Tests reach this machine only, and so does all that they start.
+NO_NETWORK = Path(__file__).parent / "tests" / "no_network"
+collect_ignore = [str(NO_NETWORK)]
+if str(NO_NETWORK) not in sys.path:  # it is there in a process that the tests have started
+    runpy.run_path(str(NO_NETWORK / "sitecustomize.py"))
+    sys.path.append(str(NO_NETWORK))
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(NO_NETWORK), os.environ.get("PYTHONPATH")]))
 
 # A module that pytest imports for its doctests before its package does would be there twice, and each of its classes.
 for _name in lightlab.data.__all__:

@@ -20,8 +20,10 @@ MODULES = {
 #: What can be listed, described and checked without what training and reading data need.
 LIGHT = (
     "lightlab.build",
+    "lightlab.checkpoint",
     "lightlab.commands.call",
     "lightlab.commands.check",
+    "lightlab.commands.export",
     "lightlab.commands.training",
     "lightlab.config.check",
     "lightlab.config.defaults",
@@ -194,6 +196,56 @@ def test_one_place_reads_and_writes_checkpoints(function):
         if isinstance(node, ast.Attribute) and ast.unparse(node) == function
     }
     assert callers == {"lightlab.checkpoint"}
+
+
+#: What runs or unpickles what it is given, reads what would, or starts a program; and where it stands, with a reason.
+DANGEROUS = {
+    "eval": {"lightlab.signatures.source"},  # annotations of code that is installed, once they are found harmless
+    "exec": set(),
+    "__import__": set(),
+    "pickle": {"lightlab.archive"},  # looks at what a checkpoint's pickle holds, and calls nothing in it
+    "pickle.load": set(),
+    "pickle.loads": set(),
+    "yaml.load": {"lightlab.config.documents"},  # with a loader of its own, of plain data
+    "np.load": {"lightlab.data.arrays.read_array"},  # never with pickles, see below
+    "os.system": set(),
+    "os.popen": set(),
+    "tempfile.mktemp": set(),
+    "torch.jit.load": set(),
+    "torch.hub": set(),
+    "subprocess.run": {"lightlab.training.run_folder"},  # git
+    "subprocess.Popen": {"lightlab.training.compilation", "lightlab.training.ranks"},  # lightlab itself; a type
+    "print": {"lightlab.terminal", "lightlab.commands.compare"},  # after escapes for terminals were taken out
+    "extractall": set(),
+}
+
+
+@pytest.mark.parametrize("name", DANGEROUS)
+def test_what_could_run_something_stands_in_few_places(name):
+    """Each of these is used where a reason for it is given above, and nowhere else."""
+    found = {module for module in MODULES if name in _names(module)}
+    assert found == DANGEROUS[name]
+
+
+@cache
+def _names(module):
+    """Return the names and dotted names that a module uses, and of archives the method."""
+    nodes = ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8")))
+    dotted = {ast.unparse(node) for node in nodes if isinstance(node, ast.Name | ast.Attribute)}
+    return frozenset(dotted | {"extractall" for name in dotted if name.endswith((".extract", ".extractall"))})
+
+
+def test_nothing_asks_for_pickles_a_shell_or_another_reader():
+    """Where NumPy loads arrays it refuses pickles; no program starts in a shell; what else unpickles is not there."""
+    for module, path in MODULES.items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            given = {each.arg: ast.unparse(each.value) for each in getattr(node, "keywords", ())}
+            assert given.get("shell", "False") == "False", module
+            assert given.get("weights_only", "True") == "True", module
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "np.load":
+                assert given.get("allow_pickle") == "False", module
+        others = {"joblib", "dill", "cloudpickle", "marshal", "shelve", "torch.hub", "jsonpickle"}
+        assert not within(imports(module), *others), module
 
 
 @pytest.mark.parametrize("package", [lightlab, lightlab.data], ids=lambda package: package.__name__)

@@ -3,7 +3,8 @@ import torch
 from torch import nn
 
 from lightlab import ConfigError, ShapeError, build_network
-from lightlab.build import build_layers, check_last_layer, output_shape
+from lightlab.build import affordable, build_layers, check_last_layer, check_learns_from_one, output_shape
+from lightlab.errors import format_key
 from lightlab.registry import PROBLEMS
 from lightlab.specs import LayerSpec, parse_layers
 
@@ -202,3 +203,53 @@ def test_sigmoid_as_a_layer_of_its_own(last):
 def test_last_layers_that_are_fine(layers):
     """Any other last layer passes, and so does a softmax that is not the last."""
     check_last_layer(parse_layers(layers, ("layers",)), 3, PROBLEMS.get("multiclass"))
+
+
+@pytest.mark.parametrize(
+    ("layers", "shape"),
+    [
+        ([{"dense": 2**20}], r"a Linear whose weight is of shape \(1048576, 4\)"),
+        ([{"repeat": {"times": 9, "layers": [{"mlp": [90, 90, 90]}]}}], "a Linear whose weight is of shape"),
+    ],
+)
+def test_more_than_memory_holds(layers, shape, monkeypatch):
+    """Weights that are too large are refused before they take memory, alone or together."""
+    monkeypatch.setattr("lightlab.build.free_host_memory", lambda: 1_000_000)
+    rule = "A model and its gradients fit into memory, of which 1,000,000 bytes are free. Received: "
+    with pytest.raises(ConfigError, match=f"{rule}{shape}"), affordable():
+        build_network(layers, (4,))
+    with affordable():
+        build_network([{"dense": 90}], (4,))
+
+
+def test_more_layers_than_anyone_trains(monkeypatch):
+    """What is repeated within what is repeated is refused before it takes for ever."""
+    monkeypatch.setattr("lightlab.build.MOST_MODULES", 50)
+    layers = {"repeat": {"times": 1000, "layers": [{"repeat": {"times": 1000, "layers": ["relu"]}}]}}
+    with pytest.raises(ConfigError, match="A model has at most 50 modules"), affordable():
+        build_network([layers], (4,))
+
+
+@pytest.mark.parametrize(
+    ("layers", "shape", "refused"),
+    [
+        ([{"dense": 4}, "batch_norm"], (3,), "layers[1].batch_norm"),
+        ([{"residual": {"layers": [{"dense": 3}, "batch_norm"]}}], (3,), "layers[0].residual"),
+        (["batch_norm", "flatten"], (3, 8), None),
+        ([{"dense": 4}, "layer_norm"], (3,), None),
+        ([{"embedding": 4}, "sequence_avg_pool", "batch_norm"], (7,), "layers[2].batch_norm"),
+    ],
+)
+def test_layers_that_can_t_learn_from_one_row(layers, shape, refused):
+    """Batch norm needs two values a channel: it is refused by name, wherever one row gives but one; weights stay."""
+    vocabulary_size = 9 if len(shape) == 1 and shape[0] == 7 else None
+    specs = parse_layers(layers, ("layers",))
+    network, _ = build_layers(specs, shape, vocabulary_size)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    if refused is None:
+        check_learns_from_one(specs, network, shape, vocabulary_size)
+    else:
+        with pytest.raises(ConfigError, match="can't learn from one row at a time") as caught:
+            check_learns_from_one(specs, network, shape, vocabulary_size)
+        assert refused.startswith(format_key(caught.value.faults[0].key))
+    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())

@@ -2,15 +2,20 @@
 
 import hashlib
 import pickle
+import random
+import signal
+import zipfile
 from pathlib import Path
 
 import pytest
 import torch
 
-from lightlab.checkpoint import digests, read_checkpoint, write_checkpoint
+from lightlab.checkpoint import check_readable, digests, read_checkpoint, write_checkpoint
+from lightlab.checksum import Hashing
 from lightlab.errors import CheckpointError
 
 WHOLE = {"state_dict": {"w": torch.arange(4.0)}, "hyper_parameters": {"layers": []}, "data_spec": {"problem": "binary"}}
+LARGE = {**WHOLE, "state_dict": {"w": torch.arange(9_000.0), "step": torch.tensor(3)}}
 
 
 class Canary:
@@ -55,12 +60,135 @@ def test_truncated_checkpoint():
 
 
 def test_checkpoint_of_another_program():
-    """A file of torch's that lightlab did not write is refused, with what it lacks."""
-    torch.save({"state_dict": {}}, "other.ckpt")
-    with pytest.raises(CheckpointError, match="holds hyper_parameters, data_spec"):
+    """A file that lightlab did not write is refused: nothing tells whether it is whole; or for what it lacks."""
+    torch.save(WHOLE, "other.ckpt")
+    with pytest.raises(CheckpointError, match="something else, or damaged .*there is no checksum at its end"):
         read_checkpoint("other.ckpt")
+    write_checkpoint({"state_dict": {}}, "less.ckpt")
+    with pytest.raises(CheckpointError, match="holds hyper_parameters, data_spec"):
+        read_checkpoint("less.ckpt")
     with pytest.raises(CheckpointError, match=r"There is none at missing\.ckpt"):
         read_checkpoint("missing.ckpt")
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:9/a.ckpt", "https://x.invalid/a.ckpt", "s3://x/a", "file:///a"])
+def test_addresses(address):
+    """Nothing is fetched from elsewhere, or sent there."""
+    with pytest.raises(CheckpointError, match="never fetched or sent. Received the address"):
+        read_checkpoint(address)
+    with pytest.raises(CheckpointError, match="never fetched or sent. Received the address"):
+        write_checkpoint(WHOLE, address)
+    assert not list(Path().iterdir())
+
+
+def test_no_altered_byte_is_loaded():
+    """Of 300 files with a bit flipped and 50 cut short none loads; the message names the checkpoint that would."""
+    write_checkpoint(LARGE, "last.ckpt")
+    content, numbers = Path("last.ckpt").read_bytes(), random.Random(0)
+    Path("best.ckpt").write_bytes(content[:-1])  # no help, either
+    write_checkpoint(LARGE, "other.ckpt")
+    altered = [flip(content, numbers.randrange(8 * len(content))) for _ in range(300)]
+    altered += [flip(content, bit) for bit in range(8 * len(content) - 8 * 110, 8 * len(content))]  # the end itself
+    altered += [content[: numbers.randrange(len(content))] for _ in range(50)]
+    altered += [content + b"\0", content[1:], content[:-1] + b"x", content[:-84], content[:-86]]
+    for each in altered:
+        Path("last.ckpt").write_bytes(each)
+        with pytest.raises(CheckpointError, match=r"last\.ckpt can't be read .*damaged .*other\.ckpt is whole"):
+            read_checkpoint("last.ckpt")
+
+
+def flip(content, bit):
+    """Return bytes with one bit changed."""
+    changed = bytearray(content)
+    changed[bit // 8] ^= 1 << bit % 8
+    return bytes(changed)
+
+
+def test_a_checkpoint_stays_one_of_torch_s():
+    """What lightlab writes torch reads, from the file and mapped into memory, and other programs as a zip file."""
+    write_checkpoint(LARGE, "a.ckpt")
+    for mmap in (False, True):
+        read = torch.load("a.ckpt", weights_only=True, mmap=mmap)
+        assert torch.equal(read["state_dict"]["w"], LARGE["state_dict"]["w"])
+    with zipfile.ZipFile("a.ckpt") as archive:
+        assert archive.testzip() is None
+
+
+def test_disk_full():
+    """Where the disk is full in the middle, the old file stays to the byte, alone, and the cause is said."""
+    resource = pytest.importorskip("resource")
+    write_checkpoint(WHOLE, "a.ckpt")
+    before, limits = Path("a.ckpt").read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        with pytest.raises(CheckpointError, match=r"The checkpoint a\.ckpt can't be written: .*File too large"):
+            write_checkpoint(LARGE, "a.ckpt")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert Path("a.ckpt").read_bytes() == before
+    assert [path.name for path in Path().iterdir()] == ["a.ckpt"]
+
+
+def test_what_interrupts_writing_is_passed_on(monkeypatch):
+    """A signal in the middle of writing is not taken for a fault of the file, and leaves the old one."""
+    write_checkpoint(WHOLE, "a.ckpt")
+    before = Path("a.ckpt").read_bytes()
+
+    def interrupt(self, content):
+        self.failure = KeyboardInterrupt()
+        raise self.failure
+
+    monkeypatch.setattr(Hashing, "write", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_checkpoint(LARGE, "a.ckpt")
+    assert Path("a.ckpt").read_bytes() == before
+    assert [path.name for path in Path().iterdir()] == ["a.ckpt"]
+
+
+def nested(depth):
+    """Return lists in lists."""
+    value = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def doubled(times):
+    """Return lists that hold the same list twice, and so on: a few bytes that unfold to any number of parts."""
+    value = [1, 2]
+    for _ in range(times):
+        value = [value, value]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"state_dict": {"w": [1.0]}}, "its state_dict holds something else than tensors"),
+        ({"state_dict": {3: torch.zeros(1)}}, "its state_dict holds something else than tensors"),
+        ({"state_dict": torch.zeros(1)}, "its state_dict is no dictionary"),
+        ({"hyper_parameters": [1]}, "its hyper_parameters is no dictionary"),
+        ({"data_spec": None}, "its data_spec is no dictionary"),
+        ({"hyper_parameters": {"layers": doubled(40)}}, "unfolds to more than the file holds"),
+        ({"data_spec": {"problem": nested(200)}}, "nested more than 100 times"),
+    ],
+)
+def test_parts_of_another_form(parts, message):
+    """What is no model's, or would unfold to anything, is refused before anybody works with it."""
+    write_checkpoint({**WHOLE, **parts}, "a.ckpt")
+    with pytest.raises(CheckpointError, match=message):
+        read_checkpoint("a.ckpt")
+
+
+def test_what_can_not_be_read_again():
+    """It is said of a checkpoint before it is needed."""
+    write_checkpoint(WHOLE, "a.ckpt")
+    check_readable("a.ckpt")
+    write_checkpoint({**WHOLE, "callbacks": {"mine": Path("x")}}, "b.ckpt")
+    with pytest.raises(CheckpointError, match="plain data and tensors, or it can't be read again.*pathlib"):
+        check_readable("b.ckpt")
 
 
 def test_failed_write_leaves_the_old_file():

@@ -147,3 +147,34 @@ def test_the_collector(capsys):
     assert main(["--plugin", "collector", "fit", "--config", "c.yaml", *callbacks]) == 0
     assert "collects True True" in capsys.readouterr().out
     assert (gc.isenabled(), gc.get_freeze_count()) == before
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        ["init", "PATH"],
+        ["report", "PATH"],
+        ["compare", "PATH", "--chart", "none"],
+        ["export", "PATH"],
+        ["fit", "--config", "PATH"],
+        ["summary", "--data", "ImageFolderData", "--data.path", "PATH", "--model.layers", "[]"],
+        ["summary", "--data", "ParquetStream", "--data.path", "PATH", "--data.target", "y", "--model.layers", "[]"],
+    ],
+)
+def test_a_path_that_no_file_can_have(call, capsys):
+    """It is wrong input, and named; nothing is left."""
+    path = "x" * 300
+    assert main([path if part == "PATH" else part for part in call]) == 2
+    error = capsys.readouterr().err
+    assert path in error
+    assert "too long" in error
+    assert not list(Path().iterdir())
+
+
+def test_characters_that_the_terminal_does_not_have():
+    """What can't be printed is escaped, and the call goes on."""
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    command = [sys.executable, "-c", "from lightlab.cli import entry_point; entry_point()", "--help"]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "[--config FILE \\u2026]" in result.stdout

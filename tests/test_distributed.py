@@ -1,6 +1,9 @@
 """Two real processes train and evaluate as one does."""
 
 import json
+import os
+import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -119,3 +122,75 @@ def test_balanced_training_on_two_processes(config):
     assert main(["fit", "--config", config]) == 0
     on_two("fit", "--config", config)
     assert figures(1) == pytest.approx(figures(0), abs=1e-6)
+
+
+#: Has a process do something, by its rank, in the third epoch.
+TROUBLE = """
+import os
+import signal
+import time
+
+from lightning.pytorch import Callback
+
+TROUBLES = {
+    "fails": lambda: {}["row 7"],
+    "is killed": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "stops": lambda: os.kill(os.getpid(), signal.SIGSTOP),
+    "waits": lambda: time.sleep(1000),
+    "ends": lambda: os.kill(os.getpid(), signal.SIGTERM),
+}
+
+
+class Trouble(Callback):
+    def on_train_epoch_start(self, trainer, module):
+        rank, trouble = os.environ.get("TROUBLE", "9 ends").split(" ", 1)
+        if trainer.current_epoch == 2 and trainer.global_rank == int(rank):
+            TROUBLES[trouble]()
+"""
+
+
+def in_trouble(config, trouble):
+    """Train on two processes, of which one gets into trouble; return how that ends, once neither says any more."""
+    Path("trouble.py").write_text(TROUBLE)
+    command = [PROGRAM, "fit", "--config", config, "--plugin", "trouble", *TWO, "--trainer.max_epochs", "200"]
+    command += ["--trainer.callbacks", "trouble.Trouble", "--early_stopping", "null", "--rank_timeout", "6"]
+    environment = os.environ | {"TROUBLE": trouble}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    assert "Traceback" not in ended.stderr
+    return ended.returncode, ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("trouble", "code", "said"),
+    [
+        ("1 is killed", 1, "error: rank 1 was ended by SIGKILL, as the system does where memory is short;"),
+        ("0 is killed", -signal.SIGKILL, "error: rank 0, which has launched rank 1, is gone:"),
+        ("1 stops", 1, "error: rank 1 has given no sign of life for 6 s:"),
+        ("0 stops", -signal.SIGKILL, "error: rank 0 has given no sign of life for 6 s:"),
+        ("1 waits", 2, "error: All processes step together. rank 1 did not come along,"),
+    ],
+)
+def test_one_is_lost(config, trouble, code, said):
+    """Where one of two processes is lost, the other ends, too, and one line says which, and why."""
+    ended, lines = in_trouble(config, trouble)
+    assert ended == code
+    assert said in lines
+    assert lines.count("error:") == 1
+    assert Path("runs/wine/version_0/checkpoints/last.ckpt").is_file()
+
+
+def test_one_fails(config):
+    """Where one of two processes fails, its message is said, once, and the rank; the other ends with it."""
+    ended, lines = in_trouble(config, "1 fails")
+    assert ended == 1
+    assert lines.count("KeyError: 'row 7'") == 1
+    assert re.search("rank 1 has ended with exit code 1, and all others with it", lines)
+
+
+def test_one_is_told_to_end(config):
+    """Where one of two processes is told to end, both do, at the same step, and can be gone on with."""
+    ended, lines = in_trouble(config, "1 ends")
+    assert (ended, lines.count("lightlab: interrupted by SIGTERM")) == (143, 1)
+    assert "last.ckpt keeps all 12 steps. Go on with: lightlab fit --config runs/wine/version_0/config.yaml" in lines
+    printed = on_two("fit", "--config", config, "--ckpt_path", "last", "--trainer.max_epochs", "4")
+    assert "epoch 4/4" in printed

@@ -1,7 +1,17 @@
 import pytest
 
 from lightlab import errors
-from lightlab.errors import ConfigError, Fault, LightlabError, ShapeError, collect, did_you_mean, format_key, sentences
+from lightlab.errors import (
+    ConfigError,
+    DataError,
+    Fault,
+    LightlabError,
+    ShapeError,
+    collect,
+    did_you_mean,
+    format_key,
+    sentences,
+)
 
 
 @pytest.mark.parametrize(
@@ -73,3 +83,11 @@ def test_tree():
     assert drawn == {
         name for name, item in vars(errors).items() if isinstance(item, type) and issubclass(item, Exception)
     }
+
+
+def test_data_errors_know_what_each_message_is_about():
+    """Also where a message has line breaks of its own, as names of columns may."""
+    error = DataError(["There are: a\u2028b.", "Two\nlines."], about=["x", "y"])
+    assert error.messages == [("There are: a\u2028b.", "x"), ("Two\nlines.", "y")]
+    assert str(error) == "There are: a\u2028b.\nTwo\nlines."
+    assert DataError("One\nmessage.").messages == [("One\nmessage.", None)]

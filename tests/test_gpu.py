@@ -1,11 +1,16 @@
 """What can only be seen on a GPU; skipped where there is none."""
 
+import re
+
 import pytest
 import torch
-from lightning.pytorch import Callback, Trainer
+from lightning.pytorch import Callback, Trainer, seed_everything
+from lightning.pytorch.callbacks import ModelCheckpoint
 
 from lightlab import BundledData, Model
+from lightlab.data import SyntheticData
 from lightlab.training.execution import Execution, set_device_defaults, settings
+from lightlab.training.out_of_memory import OutOfMemory
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="There is no GPU of NVIDIA's or AMD's.")
 
@@ -37,3 +42,84 @@ def test_nothing_waits_inside_an_epoch():
     assert trainer.global_step == 3 * len(data.train_dataloader())
     assert "channels_last" in watch.settings
     assert "data on device" in watch.settings
+
+
+def test_out_of_memory_names_a_size_that_fits():
+    """A step that is too large for the GPU raises torch's error with a note of what fits, with which training goes."""
+    wide = [{"dense": {"units": 2**17, "activation": "relu"}}, {"dropout": 0.1}]
+    size = 2 ** (torch.cuda.get_device_properties(0).total_memory // 2**21 - 1).bit_length()
+    options = {"accelerator": "gpu", "devices": 1, "max_steps": 2, "limit_val_batches": 0, "logger": False}
+    quiet = {"enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
+
+    def train(batch_size):
+        data = SyntheticData([8], rows=2 * size, batch_size=batch_size)
+        Trainer(**options, **quiet, callbacks=[OutOfMemory()]).fit(Model(wide, "multiclass"), data)
+
+    with pytest.raises(torch.OutOfMemoryError) as caught:
+        train(size)
+    found = re.search(r"(\d+) rows fit", caught.value.__notes__[0])
+    del caught
+    train(int(found[1]))
+
+
+def test_batch_size_auto():
+    """On a GPU a size is found that fits, and weights are those of the number written out."""
+    weights = []
+    for batch_size in ("auto", 32):
+        seed_everything(1)
+        data = BundledData("digits", batch_size=batch_size)
+        trainer = Trainer(
+            accelerator="gpu", devices=1, max_epochs=1, logger=False, enable_checkpointing=False, deterministic=True
+        )
+        model = Model([{"dense": 8}, {"dropout": 0.2}])
+        trainer.fit(model, data)
+        assert data.batch_size == 32
+        weights.append(model.state_dict())
+    assert all(torch.equal(weights[0][name], value) for name, value in weights[1].items())
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "16-mixed"])
+def test_the_same_seed_twice(precision):
+    """With `deterministic` two trainings are the same to the bit, convolutions, dropout and augmentation included."""
+    weights = []
+    for _ in range(2):
+        seed_everything(1)
+        data = BundledData("digits", batch_size=64, augment=["mixup"])
+        trainer = Trainer(
+            accelerator="gpu",
+            devices=1,
+            max_epochs=2,
+            precision=precision,
+            deterministic=True,
+            logger=False,
+            enable_checkpointing=False,
+            callbacks=[Execution()],
+        )
+        model = Model([*LAYERS, {"dropout": 0.3}])
+        trainer.fit(model, data)
+        weights.append(model.state_dict())
+    assert all(torch.equal(weights[0][name], value) for name, value in weights[1].items())
+
+
+@pytest.mark.parametrize("precision", ["32-true", "16-mixed"])
+def test_going_on_in_an_epoch(precision, tmp_path):
+    """A training that is gone on with ends with the same weights: the GPU's random numbers and the scaler's too."""
+    weights = []
+    for checkpoint, folder in ((None, "whole"), (tmp_path / "whole" / "s10.ckpt", "resumed")):
+        seed_everything(1 if checkpoint is None else 2)
+        keep = ModelCheckpoint(
+            tmp_path / folder, "s{step}", auto_insert_metric_name=False, every_n_train_steps=10, save_top_k=-1
+        )
+        trainer = Trainer(
+            accelerator="gpu",
+            devices=1,
+            max_epochs=2,
+            precision=precision,
+            deterministic=True,
+            logger=False,
+            callbacks=[Execution(), keep],
+        )
+        model = Model([*LAYERS, {"dropout": 0.3}])
+        trainer.fit(model, BundledData("digits", batch_size=64, augment=["mixup"]), ckpt_path=checkpoint)
+        weights.append(model.state_dict())
+    assert all(torch.equal(weights[0][name], value) for name, value in weights[1].items())

@@ -150,31 +150,83 @@ def test_empty_epoch(problem):
     assert all(torch.isnan(value) and value.shape == () for value in values.values())
 
 
-@pytest.mark.parametrize("label", [0, 1])
-def test_one_class_has_no_roc_curve(label):
-    """Where only one class occurs the area under the curve is NaN, as scikit-learn has it, and not 0."""
-    head, logits, targets = make("binary")
-    values = epoch(head, logits, torch.full_like(targets, label))
-    assert np.isnan(values.pop("auroc"))
-    assert np.isfinite(list(values.values())).all()
+def fill(value):
+    """Return a function that gives targets of which all are the same."""
+    return lambda targets: torch.full_like(targets, value)
 
 
-def test_labels_without_roc_curve():
-    """The averaged area is over the labels that have one; NaN where none has."""
+def first_column(value):
+    """Return a function that gives targets whose first column is the same in all rows."""
+
+    def change(targets):
+        targets = targets.clone()
+        targets[:, 0] = value
+        return targets
+
+    return change
+
+
+LABELS = {"f1/a", "f1/b", "f1/c"}
+#: Targets of which some metrics can't be told, and which; all others can.
+DEGENERATE = {
+    "no row of the second class": ("binary", fill(0), {"auroc", "f1", "precision", "recall"}),
+    "all rows of the second class": ("binary", fill(1), {"auroc"}),
+    "one class of twelve": ("multiclass", fill(3), set()),
+    "no labels": ("multilabel", fill(0.0), {"auroc_macro", "f1_macro", *LABELS}),
+    "all labels": ("multilabel", fill(1.0), {"auroc_macro"}),
+    "a label of no row": ("multilabel", first_column(0.0), {"f1/a"}),
+    "constant": ("regression", fill(7.25), {"r2"}),
+    "constant, far from what was learned": ("regression", fill(1e6 + 0.1), {"r2"}),
+    "one quantity of two": ("regression", first_column(0.3), set()),
+    "constant within bounds": ("bounded_regression", fill(0.7), {"r2"}),
+    "one row": ("regression", lambda targets: targets[:1], {"r2"}),
+    "one row within bounds": ("bounded_regression", lambda targets: targets[:1], {"r2"}),
+}
+
+
+@pytest.mark.parametrize("case", DEGENERATE)
+def test_what_can_not_be_told_is_no_number(case):
+    """Of one class, a constant or one row a metric is NaN where it says nothing, and says why; others are numbers."""
+    problem, change, undefined = DEGENERATE[case]
+    head, logits, targets = make(problem)
+    targets = change(targets)
+    values = epoch(head, logits[: len(targets)], targets, len(targets))
+    assert {name for name, value in values.items() if np.isnan(value)} == undefined
+    kept = EpochMetrics(head, head.target.columns)
+    assert all("finite" not in kept.why_undefined(name) for name in undefined)
+
+
+def test_every_head_is_measured_here():
+    """No problem type has metrics that nobody holds against NaN, one class and one row."""
+    own = {name for name in HEADS.names() if HEADS.get(name).__module__.startswith("lightlab.")}
+    assert set(TARGETS) == own == {problem for problem, *_ in DEGENERATE.values()}
+
+
+def test_averages_are_of_what_can_be_told():
+    """Labels without positive rows, and quantities that don't vary, count for nothing in an average."""
     head, logits, targets = make("multilabel")
     targets[:, 1] = 0
-    probability = expit(logits.double().numpy())
-    wanted = np.mean([reference.roc_auc_score(targets[:, index], probability[:, index]) for index in (0, 2)])
-    assert epoch(head, logits, targets)["auroc_macro"] == pytest.approx(wanted, rel=1e-4)
-    assert np.isnan(epoch(head, logits, torch.ones_like(targets))["auroc_macro"])
-
-
-def test_one_row_has_no_r2():
-    """R² of a single row is NaN; the errors are what they are."""
+    truth, probability = targets.numpy(), expit(logits.double().numpy())
+    values = epoch(head, logits, targets)
+    wanted = np.mean([reference.roc_auc_score(truth[:, index], probability[:, index]) for index in (0, 2)])
+    assert values["auroc_macro"] == pytest.approx(wanted, rel=1e-4)
+    wanted = np.mean([reference.f1_score(truth[:, index], probability[:, index] > 0.5) for index in (0, 2)])
+    assert values["f1_macro"] == pytest.approx(wanted, rel=1e-4)
     head, logits, targets = make("regression")
-    values = epoch(head, logits[:1], targets[:1], (1,))
-    assert np.isnan(values.pop("r2"))
-    assert np.isfinite(list(values.values())).all()
+    targets[:, 1] = 0.1
+    numbers = head.activate(logits).detach().numpy()
+    wanted = reference.r2_score(targets[:, 0].numpy(), numbers[:, 0])
+    assert epoch(head, logits, targets)["r2"] == pytest.approx(wanted, rel=1e-4)
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1e6])
+def test_r2_in_any_unit(unit):
+    """R² is the same in metres and in micrometres; torchmetrics gives 0 or 1 to small numbers."""
+    _, logits, targets = make("bounded_regression")
+    spec = TargetSpec(LETTERS[:2], rows=9)
+    head = HEADS.get("bounded_regression")(4, target=spec, low=0.0, high=unit)
+    wanted = reference.r2_score(targets.numpy(), logits.sigmoid().numpy())
+    assert epoch(head, logits, targets * unit)["r2"] == pytest.approx(wanted, rel=1e-3)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.int64])
@@ -221,3 +273,23 @@ def test_moves_with_its_module():
     head, *_ = make("binary")
     assert EpochMetrics(head, ("y",)).to("meta").place.device.type == "meta"
     assert isinstance(EpochMetrics(head, ("y",)), nn.Module)
+
+
+@for_each_problem
+def test_an_epoch_that_goes_on_elsewhere(problem, monkeypatch):
+    """What was kept so far can be taken up by others, summed or not, and gives the same figures to the bit."""
+    head, logits, targets = make(problem)
+    monkeypatch.setattr(metrics, "FLUSH_LOGITS", 10 * logits.shape[1])
+    losses = head.loss(logits, targets)
+    whole, first, second = (EpochMetrics(head, TARGETS[problem].columns) for _ in range(3))
+    assert first.state() == {}
+    for number, each in enumerate(zip(*(part.split(SIZES) for part in (losses, logits, targets)), strict=True)):
+        whole.update(*each)
+        (first if number < 2 else second).update(*each)
+        if number == 1:
+            second.add(first.state())
+    figures = whole.compute()
+    again = second.compute()
+    assert all(torch.equal(again[name], value) or bool(value.isnan()) for name, value in figures.items())
+    assert again.keys() == figures.keys()
+    assert second.state() == {}

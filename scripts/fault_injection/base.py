@@ -123,7 +123,8 @@ class Laboratory:
         return self.run(sys.executable, "-c", code, *arguments, folder=folder, **environment)
 
 
-LIGHTLAB = (sys.executable, "-c", "import sys; from lightlab.cli import entry_point; sys.exit(entry_point())")
+#: As it is installed beside Python: of several processes Lightning starts the others by the name of the first.
+LIGHTLAB = (sys.executable, str(Path(sys.executable).with_name("lightlab")))
 
 
 def examine(each: Fault, folder: Path, quick: bool) -> tuple[Finding, float]:

@@ -5,25 +5,72 @@ from __future__ import annotations
 import copy
 import inspect
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.module import (
+    register_module_module_registration_hook,
+    register_module_parameter_registration_hook,
+)
+from torch.nn.parameter import UninitializedParameter
 
 from lightlab.errors import ConfigError, Key, ShapeError
 from lightlab.layers.base import activation_name
 from lightlab.layers.parameters import Shape
 from lightlab.problems import Problem
 from lightlab.specs import LayerSpec, parse_layers
+from lightlab.training.memory import free_host_memory
 
+#: More modules than this no network has that somebody trains; `repeat` within `repeat` may.
+MOST_MODULES = 10_000
+#: Weights are there twice at least: when a layer is tried out, and in training beside their gradients.
+COPIES = 2
 #: Layers that leave the activation before them the last.
 PASSING = frozenset(
     {"alpha_dropout", "dropout", "flatten", "gaussian_noise", "linear", "nn.Dropout", "nn.Flatten", "nn.Identity"}
 )
 #: What is said where the codes of a text's words reach layers that compute.
 CODES = "Codes of words become vectors first: put an embedding before layers that compute."
+
+
+@contextmanager
+def affordable(key: Key = ("model", "layers")) -> Iterator[None]:
+    """Build what is built inside as long as there is memory for its parameters, which are refused before they take any.
+
+    Args:
+        key: where in the config the parts stand, for messages.
+
+    Raises:
+        ConfigError: they are too large, or too many.
+    """
+    left, free, modules = free_host_memory(), free_host_memory(), 0
+
+    def weigh(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+        nonlocal left
+        if left is None or parameter is None or parameter.is_meta or isinstance(parameter, UninitializedParameter):
+            return
+        left -= COPIES * parameter.nbytes
+        if left < 0:
+            rule = f"A model and its gradients fit into memory, of which {free:,} bytes are free."
+            shape = tuple(parameter.shape)
+            raise ConfigError.at(key, f"{rule} Received: a {type(module).__name__} whose {name} is of shape {shape}.")
+
+    def count(*_: object) -> None:
+        nonlocal modules
+        modules += 1
+        if modules > MOST_MODULES:
+            raise ConfigError.at(key, f"A model has at most {MOST_MODULES:,} modules. Received: more.")
+
+    hooks = (register_module_parameter_registration_hook(weigh), register_module_module_registration_hook(count))
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def build_network(
@@ -54,13 +101,20 @@ def build_network(
 
 
 def build_layers(
-    specs: tuple[LayerSpec, ...], input_shape: Shape, vocabulary_size: int | None = None
+    specs: tuple[LayerSpec, ...], input_shape: Shape, vocabulary_size: int | None = None, codes_on: str = "cpu"
 ) -> tuple[nn.Sequential, Shape]:
-    """Build layers that were checked already; see `build_network`."""
+    """Build layers that were checked already; see `build_network`.
+
+    Args:
+        specs: the layers.
+        input_shape: of one sample.
+        vocabulary_size: how many codes of words there are.
+        codes_on: the device that these are tried out on: ``meta`` takes no memory, and tells no code from a number.
+    """
     modules: OrderedDict[str, nn.Module] = OrderedDict()
-    batch, before = _example(input_shape, vocabulary_size), "the input"
+    batch, before = _example(input_shape, vocabulary_size, codes_on), "the input"
     for index, spec in enumerate(specs):
-        module = build_layer(spec, tuple(batch.shape[1:]), before, vocabulary_size)
+        module = build_layer(spec, tuple(batch.shape[1:]), before, vocabulary_size, codes_on)
         batch = _run(module, batch, spec, before)
         if vocabulary_size is None or batch.is_floating_point():  # no codes, or no longer
             batch, vocabulary_size = _example(tuple(batch.shape[1:])), None
@@ -71,7 +125,9 @@ def build_layers(
     return nn.Sequential(modules), tuple(batch.shape[1:])
 
 
-def build_layer(spec: LayerSpec, input_shape: Shape, before: str, vocabulary_size: int | None = None) -> nn.Module:
+def build_layer(
+    spec: LayerSpec, input_shape: Shape, before: str, vocabulary_size: int | None = None, codes_on: str = "cpu"
+) -> nn.Module:
     """Build one layer for what arrives at it.
 
     Raises:
@@ -85,7 +141,7 @@ def build_layer(spec: LayerSpec, input_shape: Shape, before: str, vocabulary_siz
         raise ShapeError.at(spec.key, f"{spec.name} needs {wanted}. Received: {_batched(input_shape)} after {before}.")
     injected: dict[str, Any] = {
         "input_shape": input_shape,
-        "build": partial(_build_nested, spec, vocabulary_size),
+        "build": partial(_build_nested, spec, vocabulary_size, codes_on),
         "vocabulary_size": vocabulary_size,
     }
     wanted_names = inspect.signature(component).parameters.keys() & injected.keys()
@@ -103,9 +159,14 @@ def build_layer(spec: LayerSpec, input_shape: Shape, before: str, vocabulary_siz
 
 
 def _build_nested(
-    outer: LayerSpec, vocabulary_size: int | None, layers: list[Any], input_shape: Shape, *where: str | int
+    outer: LayerSpec,
+    vocabulary_size: int | None,
+    codes_on: str,
+    layers: list[Any],
+    input_shape: Shape,
+    *where: str | int,
 ) -> tuple[nn.Module, Shape]:
-    return build_layers(parse_layers(layers, (*outer.key, *where)), input_shape, vocabulary_size)
+    return build_layers(parse_layers(layers, (*outer.key, *where)), input_shape, vocabulary_size, codes_on)
 
 
 def output_shape(module: nn.Module, input_shape: Shape, spec: LayerSpec, before: str) -> Shape:
@@ -117,11 +178,11 @@ def output_shape(module: nn.Module, input_shape: Shape, spec: LayerSpec, before:
     return tuple(_run(module, _example(input_shape), spec, before).shape[1:])
 
 
-def _example(input_shape: Shape, vocabulary_size: int | None = None) -> torch.Tensor:
+def _example(input_shape: Shape, vocabulary_size: int | None = None, codes_on: str = "cpu") -> torch.Tensor:
     """Return a batch: of numbers without values; or of codes, where there is a vocabulary."""
     if vocabulary_size is None:
         return torch.empty(2, *input_shape, device="meta")
-    return torch.zeros(2, *input_shape, dtype=torch.long)
+    return torch.zeros(2, *input_shape, dtype=torch.long, device=codes_on)
 
 
 def _run(module: nn.Module, batch: torch.Tensor, spec: LayerSpec, before: str) -> torch.Tensor:
@@ -144,6 +205,35 @@ def _run(module: nn.Module, batch: torch.Tensor, spec: LayerSpec, before: str) -
             f"{spec.name} leaves nothing of {_batched(batch.shape[1:])} after {before}: {_batched(outputs.shape[1:])}.",
         )
     return outputs
+
+
+def check_learns_from_one(
+    specs: tuple[LayerSpec, ...], network: nn.Sequential, input_shape: Shape, vocabulary_size: int | None = None
+) -> None:
+    """Refuse layers that can't be trained on one row at a time, such as batch norm after a dense layer.
+
+    Args:
+        specs: of the layers.
+        network: as `build_layers` has built it of them.
+        input_shape: of one sample.
+        vocabulary_size: how many codes of words there are; ``None`` where the inputs are no text.
+
+    Raises:
+        ConfigError: with the first such layer.
+    """
+    batch = _example(input_shape, vocabulary_size)[:1]
+    for spec, module in zip(specs, network, strict=True):
+        try:
+            with torch.no_grad():
+                outputs = copy.deepcopy(module).to(batch.device).train()(batch)
+        except ValueError as cause:
+            raise ConfigError.at(
+                spec.key,
+                f"{spec.name} can't learn from one row at a time: {_first_line(cause)}. Received: a step in which a "
+                f"process has one row. Set data.batch_size to at least 2 for each process, or take layer_norm or "
+                f"group_norm.",
+            ) from cause
+        batch = torch.empty_like(outputs, device="meta") if outputs.is_floating_point() else outputs
 
 
 def check_last_layer(specs: tuple[LayerSpec, ...], outputs: int | None, problem: Problem | None) -> None:

@@ -1,6 +1,7 @@
 """Reading and writing checkpoints; the one place that calls torch.load and torch.save.
 
-A checkpoint is data: it is read with ``weights_only=True``, so that nothing in it runs. It is written beside its
+A checkpoint is data: it is read with ``weights_only=True``, so that nothing in it runs, and only once it has turned out
+to be whole (see `lightlab.checksum`) and to hold what it claims (see `lightlab.archive`). It is written beside its
 place and moved there when it is whole, so that the file under its name can always be loaded.
 """
 
@@ -8,59 +9,116 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
+from collections.abc import Iterator, Mapping
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 import torch
-from lightning.fabric.plugins.io import CheckpointIO
 
-from lightlab.errors import CheckpointError
+from lightlab.archive import check_archive
+from lightlab.checksum import Hashing, check_seal
+from lightlab.errors import CheckpointError, sentences
+from lightlab.files import replacing
+
+#: What the names of checkpoints end in, and those of weights alone: see `lightlab.weights`.
+CHECKPOINT, WEIGHTS = ".ckpt", ".safetensors"
+#: What a checkpoint of lightlab's holds at least.
+PARTS = ("state_dict", "hyper_parameters", "data_spec")
+#: How deep what describes a model may be nested.
+DEEPEST = 100
 
 
 def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return what a checkpoint holds, on the CPU.
+    """Return what a checkpoint holds, or a file that `lightlab export` has written, on the CPU.
 
     Raises:
-        CheckpointError: there is no such file, it can't be read, or it is no checkpoint of lightlab's.
+        CheckpointError: there is no such file, it can't be read, is damaged, or is no checkpoint of lightlab's.
     """
-    if not Path(path).is_file():
+    file = _as_file(path)
+    if not file.is_file():
         raise CheckpointError(f"A checkpoint is a file. There is none at {path}.")
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as cause:  # bytes that are no checkpoint make the unpickler stumble in any way
+        checkpoint = _read_weights(file) if file.suffix == WEIGHTS else _read(file)
+        missing = [part for part in PARTS if not isinstance(checkpoint, dict) or part not in checkpoint]
+        if not missing:
+            _check_parts(checkpoint, file.stat().st_size)
+    except Exception as cause:  # bytes that are no checkpoint make readers stumble in any way
         reason = str(cause).split("\n")[0].split(". ")[0]
         raise CheckpointError(
-            f"{path} can't be read as a checkpoint: something else, or damaged ({type(cause).__name__}: {reason})."
+            sentences(
+                f"{path} can't be read as a checkpoint: something else, or damaged ({type(cause).__name__}: {reason}).",
+                _say_another(file),
+            )
         ) from cause
-    parts = ("state_dict", "hyper_parameters", "data_spec")
-    missing = [part for part in parts if not isinstance(checkpoint, dict) or part not in checkpoint]
     if missing:
         raise CheckpointError(f"A checkpoint of lightlab's holds {', '.join(missing)}. {path} does not.")
     return cast("dict[str, Any]", checkpoint)
 
 
-def write_checkpoint(checkpoint: dict[str, Any], path: str | os.PathLike[str]) -> None:
+def _as_file(path: str | os.PathLike[str]) -> Path:
+    """Return a path as one.
+
+    Raises:
+        CheckpointError: it is an address.
+    """
+    if "://" in str(path):
+        raise CheckpointError(f"A checkpoint is a file, and never fetched or sent. Received the address {path}.")
+    return Path(path)
+
+
+def _read(file: Path) -> Any:
+    with file.open("rb") as stream:
+        check_seal(stream)
+        check_archive(stream)
+        return torch.load(stream, map_location="cpu", weights_only=True)
+
+
+def _read_weights(file: Path) -> dict[str, Any]:
+    from lightlab.weights import read_weights
+
+    return read_weights(file)
+
+
+def check_readable(path: str | os.PathLike[str]) -> None:
+    """See to it that a checkpoint can be read, without reading its weights.
+
+    Raises:
+        CheckpointError: it can't.
+    """
+    try:
+        with Path(path).open("rb") as stream:
+            check_seal(stream)
+            check_archive(stream)
+    except Exception as cause:
+        raise CheckpointError(
+            f"A checkpoint holds plain data and tensors, or it can't be read again. {path} can't: {cause}."
+        ) from cause
+
+
+def write_checkpoint(checkpoint: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
     """Write a checkpoint so that the file under its name is whole at every moment.
 
     Raises:
         CheckpointError: it can't be written; what stood there before still does.
     """
-    target = Path(path)
+    target = _as_file(path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
-        try:
-            with os.fdopen(descriptor, "wb") as stream:
-                torch.save(checkpoint, stream)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(temporary, target)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        with replacing(target) as stream:
+            _save(checkpoint, Hashing(stream))
     except (OSError, RuntimeError) as cause:
         raise CheckpointError(f"The checkpoint {target} can't be written: {cause}.") from cause
+
+
+def _save(checkpoint: Mapping[str, Any], stream: Hashing) -> None:
+    try:
+        torch.save(checkpoint, cast("BinaryIO", stream))
+    except RuntimeError:
+        if stream.failure:  # torch fails once more where it closes what it could not write
+            raise stream.failure from None
+        raise
+    stream.seal()
 
 
 def digests(path: str | os.PathLike[str]) -> dict[str, str]:
@@ -73,21 +131,62 @@ def digests(path: str | os.PathLike[str]) -> dict[str, str]:
     return {name: digest.hexdigest() for name, digest in sums.items()}
 
 
-class SafeCheckpointIO(CheckpointIO):
-    """Has the Trainer read and write checkpoints by the functions of this module."""
+def _check_parts(checkpoint: Mapping[str, Any], size: int) -> None:
+    """See to it that weights are tensors, and that what describes the model is no larger than it looks.
 
-    def save_checkpoint(
-        self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any | None = None
-    ) -> None:
-        """See `write_checkpoint`."""
-        write_checkpoint(checkpoint, path)
+    Args:
+        checkpoint: as it was read.
+        size: of its file, in bytes.
 
-    def load_checkpoint(
-        self, path: str | os.PathLike[str], map_location: Any | None = None, weights_only: bool | None = None
-    ) -> dict[str, Any]:
-        """See `read_checkpoint`; it always reads onto the CPU, and weights only."""
-        return read_checkpoint(path)
+    Raises:
+        TypeError: the weights are something else.
+        ValueError: the description unfolds to more than the file holds, as one does in which parts stand in parts.
+    """
+    for part in PARTS:
+        if not isinstance(checkpoint[part], dict):
+            raise TypeError(f"its {part} is no dictionary")
+    weights = checkpoint["state_dict"].items()
+    if not all(isinstance(name, str) and type(value) is torch.Tensor for name, value in weights):
+        raise TypeError("its state_dict holds something else than tensors by name")
+    described = chain.from_iterable(_unfold(checkpoint[part], DEEPEST) for part in PARTS[1:])
+    if sum(1 for _ in islice(described, size + 1)) > size:
+        raise ValueError("what describes the model unfolds to more than the file holds")
 
-    def remove_checkpoint(self, path: str | os.PathLike[str]) -> None:
-        """Remove the file, where there is one."""
-        Path(path).unlink(missing_ok=True)
+
+def _unfold(value: Any, deepest: int) -> Iterator[Any]:
+    """Yield something and its parts, what stands there several times as often.
+
+    Args:
+        value: plain data.
+        deepest: how many levels there may be.
+
+    Raises:
+        ValueError: there are more.
+    """
+    if deepest < 0:
+        raise ValueError(f"what describes the model is nested more than {DEEPEST} times")
+    yield value
+    if isinstance(value, dict | list | tuple | set):
+        for part in chain(value, value.values()) if isinstance(value, dict) else value:
+            yield from _unfold(part, deepest - 1)
+
+
+def _say_another(file: Path) -> str:
+    """Return a sentence about another checkpoint of the run that is whole; nothing where there is none."""
+    another = next((each for each in _others(file) if _is_whole(each)), None)
+    return f"{another} is whole." if another else ""
+
+
+def _others(file: Path) -> Iterator[Path]:
+    """Return the checkpoints beside one, last.ckpt and best.ckpt first."""
+    beside = sorted(file.parent.glob(f"*{CHECKPOINT}"), key=lambda each: each.stem not in ("last", "best"))
+    return (each for each in beside if each.name != file.name and each.is_file())
+
+
+def _is_whole(file: Path) -> bool:
+    try:
+        with file.open("rb") as stream:
+            check_seal(stream)
+    except (OSError, ValueError):
+        return False
+    return True

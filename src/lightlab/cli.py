@@ -5,17 +5,21 @@ from __future__ import annotations
 import atexit
 import gc
 import os
+import shlex
 import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
+from io import TextIOWrapper
 
 from lightlab import __version__
 from lightlab.commands.options import HELP
 from lightlab.commands.verbs import TRAINER_VERBS, VERBS
 from lightlab.errors import LightlabError, did_you_mean, sentences
+from lightlab.interruption import Interrupted, listening
 from lightlab.registry import import_plugin, load_plugins
+from lightlab.terminal import say
 
 USAGE = f"""usage: lightlab VERB --config FILE [--config FILE …] [--KEY VALUE …]
        lightlab init PATH [--target NAME] [-o FILE]
@@ -36,6 +40,8 @@ options:
 
 #: Exit codes: what was given is wrong; lightlab, or what it stands on, is.
 WRONG_INPUT, UNFORESEEN = 2, 1
+#: What launchers tell a process that is one of several: which one it is.
+RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,6 +51,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the command line's, without the program's name; by default those of this process.
     """
     rest = list(sys.argv[1:] if arguments is None else arguments)
+    with listening():
+        try:
+            return _answer(rest)
+        except Interrupted as interrupted:
+            _say_interrupted(interrupted, rest)
+            return interrupted.code
+
+
+def _answer(rest: list[str]) -> int:
+    """Carry out a call, say what is wrong, and return the exit code."""
     debug = "--debug" in rest
     rest = [argument for argument in rest if argument != "--debug"]
     collects = gc.isenabled()
@@ -52,10 +68,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         plugins, rest = _take_plugins(rest)
         if not rest or rest[0] in ("-h", "--help"):
-            print(USAGE, end="")
+            say(USAGE, end="")
             return 0 if rest else WRONG_INPUT
         if rest[0] == "--version":
-            print(f"lightlab {__version__}")
+            say(f"lightlab {__version__}")
             return 0
         return _run(rest, plugins)
     except BrokenPipeError:  # who reads has read enough, as `| head` does
@@ -65,19 +81,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if debug:
             traceback.print_exc()
         for line in str(error).splitlines():
-            print(f"lightlab: error: {line}", file=sys.stderr)
+            say(f"lightlab: error: {line}", is_error=True)
         return WRONG_INPUT
     except Exception as error:
         if debug:
             traceback.print_exc()
+        if isinstance(error, OSError) and error.filename is not None:  # a path that can't be one, a disk that fails
+            say(f"lightlab: error: {error.filename} can't be used: {error.strerror}.", is_error=True)
+            return WRONG_INPUT
         text = str(error).strip() or "no message"
-        print(f"lightlab: error: {type(error).__name__}: {text}", file=sys.stderr)
-        print("lightlab: this was not foreseen; --debug shows the traceback.", file=sys.stderr)
+        say(f"lightlab: error: {type(error).__name__}: {text}", is_error=True)
+        say("lightlab: this was not foreseen; --debug shows the traceback.", is_error=True)
         return UNFORESEEN
     finally:
         gc.unfreeze()  # for whoever goes on in this process, as a notebook does
         if collects:
             gc.enable()
+
+
+def _say_interrupted(interrupted: Interrupted, arguments: list[str]) -> None:
+    """Say what was kept, and how to go on; one of several processes does."""
+    if any(os.environ.get(name, "0") != "0" for name in RANKS):
+        return
+    plugins, _ = _take_plugins(arguments)
+    named = [part for plugin in plugins for part in ("--plugin", plugin)]
+    go_on = f" Go on with: lightlab {shlex.join([*interrupted.command, *named])}" if interrupted.command else ""
+    with suppress(OSError):  # who told us to end may have gone
+        say(f"lightlab: {interrupted}.{go_on}", is_error=True)
 
 
 def _take_plugins(arguments: list[str]) -> tuple[list[str], list[str]]:
@@ -107,7 +137,7 @@ def _run(arguments: list[str], plugins: list[str]) -> int:
         raise LightlabError(sentences(f"The first word after lightlab is a verb. Received: {verb}.", near))
     module = import_module(f"lightlab.commands.{'training' if verb in TRAINER_VERBS else verb}")
     if HELP & set(arguments):
-        print(module.PARSER.format_help() if hasattr(module, "PARSER") else module.help_text(verb), end="")
+        say(module.PARSER.format_help() if hasattr(module, "PARSER") else module.help_text(verb), end="")
         return 0
     if plugins:
         sys.path.append("")  # modules of one's own lie where one works, and never hide those that are installed
@@ -122,6 +152,9 @@ def _run(arguments: list[str], plugins: list[str]) -> int:
 
 def entry_point() -> None:
     """Run the command line and end the process."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # which may have fewer characters than names and messages
+            stream.reconfigure(errors="backslashreplace")
     codes: list[int] = []
     # What is registered first runs last at the end of the process; who came before us watches us, as coverage does.
     if not getattr(atexit, "_ncallbacks", lambda: 1)():

@@ -10,7 +10,8 @@
     ├── DataError            a file, a row or a column
     │   └── TargetError      a target that does not fit the problem
     ├── CheckpointError      a checkpoint that is missing, unreadable or of another model
-    └── RunError             a run folder that can't be made or found
+    └── RunError             a run folder that can't be made or found, or a training that can't go on
+        └── NotFiniteError   its numbers are not finite any more
 
 Every message states the rule, what was received, where, and the nearest right thing.
 """
@@ -18,7 +19,7 @@ Every message states the rule, what was received, where, and the nearest right t
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -151,14 +152,18 @@ class DataError(LightlabError):
     """A file, a row or a column that can't be used.
 
     Args:
-        message: what is wrong.
+        message: what is wrong; or several such, one for each of a list of values.
         about: what in a config it goes back to: a key, or the value of an option that names what can't be used, such
-            as a column; a list of such values where each line of the message is about one.
+            as a column; or a list of such values.
+
+    Attributes:
+        messages: each with what it goes back to.
     """
 
-    def __init__(self, message: str, about: Key | str | list[str] | None = None) -> None:
-        super().__init__(message)
-        self.about = about
+    def __init__(self, message: str | list[str], about: Key | str | list[str] | None = None) -> None:
+        texts = [message] if isinstance(message, str) else message
+        super().__init__("\n".join(texts))
+        self.messages = list(zip(texts, about if isinstance(about, list) else [about], strict=True))
 
 
 class TargetError(DataError):
@@ -170,4 +175,17 @@ class CheckpointError(LightlabError):
 
 
 class RunError(LightlabError):
-    """A run folder that can't be made or found."""
+    """A run folder that can't be made or found, or a training that can't go on."""
+
+
+class NotFiniteError(RunError):
+    """A training whose numbers are not finite any more.
+
+    Args:
+        message: where that came from.
+        figures: those that were none when it broke off, by their names in ``history.csv``.
+    """
+
+    def __init__(self, message: str, figures: Mapping[str, float]) -> None:
+        super().__init__(message)
+        self.figures = dict(figures)

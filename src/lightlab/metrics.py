@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
 import torch
 from lightning.fabric.utilities import move_data_to_device
+from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor, distributed, nn
 from torchmetrics import Metric
 
@@ -102,10 +103,39 @@ class EpochMetrics(nn.Module):
         self.reset()
         return results
 
+    def state(self) -> dict[str, Any]:
+        """Return a copy of all that was kept, on the CPU, as it was kept: sums would be rounded in another way.
+
+        It is empty where nothing was.
+        """
+        if not (self.rows or self._waiting.rows):
+            return {}
+        kept = {
+            "rows": self.rows,
+            "losses": self._losses,
+            "finite": self._finite,
+            "waiting": [torch.cat(each) for each in zip(*self._waiting.steps, strict=True)],
+            "metrics": {name: metric.metric_state for name, metric in self._each().items()},
+        }
+        return cast("dict[str, Any]", apply_to_collection(kept, Tensor, lambda each: each.to("cpu", copy=True)))
+
+    def add(self, state: Mapping[str, Any]) -> None:
+        """Keep what `state` has found, too."""
+        state = move_data_to_device(state, self.place.device)
+        self.rows += state["rows"]
+        self._losses += state["losses"]
+        self._finite += state["finite"]
+        for name, metric in self._each().items():
+            metric.merge_state(state["metrics"][name])
+        if state["waiting"]:
+            self.update(*state["waiting"])
+
     def losses_are_finite(self) -> bool:
         """Return whether all losses that were kept are finite; the device is waited for."""
-        self._flush()
-        return not self._losses or bool(torch.isfinite(torch.stack(self._losses)).all())
+        # Nothing is summed for it: how losses are rounded does not depend on who looks at them.
+        waiting = [losses for losses, _, _ in self._waiting.steps]
+        sums = [torch.stack(self._losses)] if self._losses else []
+        return all(bool(torch.isfinite(each).all()) for each in (*sums, *([torch.cat(waiting)] if waiting else [])))
 
     def modes(self) -> dict[str, Literal["min", "max"]]:
         """Return the name of each figure, and whether less or more of it is better."""
@@ -113,6 +143,11 @@ class EpochMetrics(nn.Module):
         for name, metric in self._each().items():
             modes |= dict.fromkeys(self._names(name), "max" if metric.higher_is_better else "min")
         return modes
+
+    def why_undefined(self, name: str) -> str:
+        """Return why a figure can be NaN where all outputs and losses are finite."""
+        found = (each for key, each in self._each().items() if name in self._names(key))
+        return str(getattr(next(found, None), "undefined", "outputs are not finite, or there are no rows"))
 
     def _names(self, name: str) -> list[str]:
         """Return what a metric's values are called; one whose name ends in ``/`` has a value for each column."""

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from collections.abc import Mapping
 from itertools import zip_longest
 from typing import Any, Literal, cast
 
 import torch
-from lightning.pytorch import LightningModule
+from lightning.pytorch import Callback, LightningModule
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 
+from lightlab import __version__
 from lightlab.batch import Batch
-from lightlab.build import build_layers, check_last_layer
+from lightlab.build import affordable, build_layers, check_last_layer, check_learns_from_one
 from lightlab.checkpoint import read_checkpoint
 from lightlab.data_spec import DataSpec
 from lightlab.errors import CheckpointError, ConfigError, DataError, RunError, ShapeError
@@ -24,7 +25,16 @@ from lightlab.model_spec import KEY, parse_head, parse_model
 from lightlab.optim import Interval
 from lightlab.preprocess import Preprocess, PreprocessText, make_preprocess
 from lightlab.problems import Problem
+from lightlab.random_state import random_state, set_random_state
+from lightlab.rebuild import check_room, check_shapes, without_memory
 from lightlab.registry import HEADS, PROBLEMS
+from lightlab.training.account import find_broken
+from lightlab.training.batch_size import settle_batch_size
+from lightlab.training.checkpoint_io import use_safe_checkpoints
+from lightlab.training.culprit import are_finite
+from lightlab.training.finite import FiniteNumbers
+from lightlab.training.memory import is_out_of_memory
+from lightlab.unfinished_epoch import UnfinishedEpoch, of_all_processes
 
 #: As long as a training may be, where only that counts that there is a length.
 ANY_LENGTH = 1000
@@ -83,6 +93,8 @@ class Model(LightningModule):
         self.problem = problem
         self.head_options = head
         self.data_spec: DataSpec | None = None
+        self._resumed: list[dict[str, Any]] = []
+        self.finite_numbers: FiniteNumbers | None = None  # which a training sets
         spec = parse_model(layers, problem, head, optimizer, lr_scheduler)
         self.layer_specs, self.optimizer_spec, self.scheduler_spec = spec.layers, spec.optimizer, spec.scheduler
 
@@ -106,8 +118,14 @@ class Model(LightningModule):
 
     # Building
 
+    def configure_callbacks(self) -> list[Callback]:
+        """Return what stops a training whose numbers are not finite, where the Trainer has no such callback."""
+        callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]  # Lightning sets it untyped
+        return [] if any(isinstance(each, FiniteNumbers) for each in callbacks) else [FiniteNumbers()]
+
     def setup(self, stage: str) -> None:
         """Build the network from what the datamodule says of the data, or hold the data against the network."""
+        use_safe_checkpoints(self.trainer)
         datamodule: Any = getattr(self.trainer, "datamodule", None)
         if hasattr(datamodule, "connect"):
             spec = datamodule.connect(self.problem, self.data_spec)
@@ -115,6 +133,9 @@ class Model(LightningModule):
                 self.build(spec)
             if stage in ("fit", "validate", "test"):
                 datamodule.check_targets(self.head.valid, self.head.rule)
+            if stage == "fit":
+                settle_batch_size(self.trainer)
+                self.check_rows(datamodule.fewest_rows)
         else:
             self._built()
 
@@ -128,11 +149,15 @@ class Model(LightningModule):
             ConfigError: a layer or the head can't be built so.
             ShapeError: a layer does not fit what arrives at it.
         """
+        with affordable():
+            self._build(spec)
+
+    def _build(self, spec: DataSpec, codes_on: str = "cpu") -> None:
         self.data_spec = spec
         options = parse_head(spec.problem, self.head_options)
         preprocess = make_preprocess(spec.input)
         vocabulary_size = len(spec.input.vocabulary) or None
-        network, shape = build_layers(self.layer_specs, preprocess.output_shape, vocabulary_size)
+        network, shape = build_layers(self.layer_specs, preprocess.output_shape, vocabulary_size, codes_on)
         if len(shape) != 1:
             raise ShapeError.at(
                 (*KEY, "layers"),
@@ -152,10 +177,29 @@ class Model(LightningModule):
             EpochMetrics(self.head, spec.target.columns) for _ in range(3)
         )
         self.penalties: list[Tensor] = []
+        self._epoch = UnfinishedEpoch(self)
+        buffers = [(name, each) for name, each in self.named_buffers() if not each.is_meta]
+        self.infinite_buffers = frozenset(name for name, each in buffers if not are_finite([each]))
         # Several processes bring what layers change into line at each step; the rest is the same in all, and stays.
         self._ddp_params_and_buffers_to_ignore = [
             name for name, _ in self.named_buffers() if not name.startswith("network.")
         ]
+
+    def check_rows(self, fewest: int) -> None:
+        """Refuse a training in which a process has so few rows of a step that a layer can't learn from them.
+
+        Args:
+            fewest: rows that a process has at least.
+
+        Raises:
+            ConfigError: with the layer.
+        """
+        # With trainer.sync_batchnorm they learn from the rows of all processes.
+        gathers = self._trainer is not None and getattr(self.trainer.strategy, "_layer_sync", None) is not None
+        if fewest == 1 and not gathers:
+            vocabulary_size = len(self._built().input.vocabulary) or None
+            network = cast("nn.Sequential", self.network)
+            check_learns_from_one(self.layer_specs, network, self.preprocess.output_shape, vocabulary_size)
 
     # Steps
 
@@ -170,11 +214,14 @@ class Model(LightningModule):
         """Return the loss of a step, penalties included: the mean over the rows of all processes."""
         batch = Batch(*batch)
         logits, losses, extra = self.evaluate(batch)
-        self.keep(logits, losses, cast("Tensor", batch.targets), extra)
         # Lightning averages over the processes, whose shares of the rows may differ by one.
         share = 1 / len(losses) if batch.total is None else self.trainer.world_size / batch.total
         loss = losses.sum() * share
-        return loss if extra is None else loss + extra
+        if extra is not None:
+            loss = loss + extra
+        if self.finite_numbers is None or self.finite_numbers.see_loss(loss, losses, batch, batch_idx):
+            self._keep(logits, losses, cast("Tensor", batch.targets), extra)
+        return loss
 
     # It asks nothing of the loop around it: it logs nothing, and always returns a loss.
     training_step.is_bare = True  # type: ignore[attr-defined]
@@ -200,14 +247,22 @@ class Model(LightningModule):
         return logits, losses, penalty(self.regularized)
 
     def keep(self, logits: Tensor, losses: Tensor, targets: Tensor, extra: Tensor | None) -> None:
-        """Keep what steps of the training gave, until the epoch's figures are made of it.
+        """Keep what steps of the training gave that were taken in one go, until the epoch's figures are made of it.
 
         Args:
             logits: (rows, outputs).
             losses: of each row, (rows,).
             targets: as the head takes them.
             extra: the penalties' sum, of each step.
+
+        Raises:
+            NotFiniteError: a loss is not finite.
         """
+        if self.finite_numbers is not None:
+            self.finite_numbers.see_losses(losses)
+        self._keep(logits, losses, targets, extra)
+
+    def _keep(self, logits: Tensor, losses: Tensor, targets: Tensor, extra: Tensor | None) -> None:
         self.train_metrics.update(losses, logits, targets)
         if extra is not None:
             self.penalties.append(extra.detach().reshape(-1))
@@ -231,10 +286,11 @@ class Model(LightningModule):
 
     def forward_in_parts(self, inputs: Tensor) -> Tensor:
         """Return the logits of raw inputs, as `forward` does; in parts where the device has no room for all of them."""
-        with suppress(torch.OutOfMemoryError):
+        try:
             return cast("Tensor", self(inputs))
-        if len(inputs) == 1:
-            return cast("Tensor", self(inputs))
+        except (MemoryError, RuntimeError) as error:
+            if len(inputs) == 1 or not is_out_of_memory(error):
+                raise
         return torch.cat([self.forward_in_parts(half) for half in inputs.tensor_split(2)])
 
     def predict_step(self, batch: Any, batch_idx: int) -> dict[str, list[Any]]:
@@ -271,37 +327,29 @@ class Model(LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Log loss, metrics and penalty of the epoch."""
-        self._log("train", self.train_metrics)
-        if self.penalties:
-            self.log("train/penalty", torch.cat(self.penalties).mean())
-            self.penalties.clear()
+        self._log("train", self._epoch.end())
+        if self.finite_numbers is not None and self.finite_numbers.skips:
+            self.log("train/skipped", float(self.finite_numbers.skipped))
 
     def on_validation_epoch_start(self) -> None:
-        """Start anew, since a sanity check may have left something; and look at the training first.
-
-        Raises:
-            RunError: its loss is not finite. No weights of such an epoch are kept.
-        """
+        """Start anew, since a sanity check may have left something."""
         self.val_metrics.reset()
         if self.trainer.state.fn == TrainerFn.FITTING and not self.trainer.sanity_checking:
-            finite = self.train_metrics.losses_are_finite()
-            if not self.trainer.strategy.reduce_boolean_decision(finite, all=True):
-                raise RunError(
-                    f"The training loss is a finite number. In epoch {self.current_epoch + 1} it is not: try a smaller "
-                    "learning rate, trainer.gradient_clip_val, or look for extreme values in the data."
-                )
+            self._epoch.see_validation()
 
     def on_validation_epoch_end(self) -> None:
         """Log loss and metrics of the validation split."""
-        self._log("val", self.val_metrics)
+        self._log("val", self.val_metrics.compute())
 
     def on_test_epoch_end(self) -> None:
         """Log loss and metrics of the test split."""
-        self._log("test", self.test_metrics)
+        self._log("test", self.test_metrics.compute())
 
-    def _log(self, stage: str, metrics: EpochMetrics) -> None:
+    def _log(self, stage: str, figures: Mapping[str, Tensor]) -> None:
         # EpochMetrics has already summed over the processes.
-        self.log_dict({f"{stage}/{name}": value for name, value in metrics.compute().items()})
+        self.log_dict({f"{stage}/{name}": value for name, value in figures.items()})
+        if self.finite_numbers is not None:
+            self.finite_numbers.check_figures(stage, figures)
 
     # Optimizers
 
@@ -350,8 +398,10 @@ class Model(LightningModule):
         checkpoint = read_checkpoint(path)
         given = checkpoint["hyper_parameters"]
         known = ("layers", "problem", "head", "optimizer", "lr_scheduler")
-        if unknown := [name for name in given if name not in known]:
+        if unknown := [str(name) for name in given if name not in known]:
             raise CheckpointError(f"A model is made of {', '.join(known)}. {path} has {', '.join(unknown)}, too.")
+        if "layers" not in given:
+            raise CheckpointError(f"A model is made of layers. {path} has none.")
         model = cls(**given)
         model.on_load_checkpoint(checkpoint)
         model.load_state_dict(checkpoint["state_dict"])
@@ -370,10 +420,35 @@ class Model(LightningModule):
         return cls.load(checkpoint_path)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what is known of the data, and the metrics at this point."""
+        """Add what is known of the data, and the metrics at this point.
+
+        Raises:
+            RunError: a weight is not finite.
+        """
+        if broken := find_broken(self, checkpoint["state_dict"]):
+            if self.finite_numbers is not None:
+                self.finite_numbers.verify()
+            raise RunError(f"A checkpoint holds finite numbers. None is written, since {broken[0]} has others.")
+        checkpoint["lightlab_version"] = __version__
         checkpoint["data_spec"] = self._built().to_dict()
         checkpoint["max_epochs"] = self.trainer.max_epochs
         checkpoint["metrics"] = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
+        own = {"random": random_state(self.device), "epoch": self._epoch.state()}
+        checkpoint["processes"] = of_all_processes(own)
+
+    def check_weights(self, checkpoint: Mapping[str, Any]) -> None:
+        """See to it that a checkpoint's weights are those of its own data and this model, which is not built for it.
+
+        Raises:
+            CheckpointError: they are not, or the network would take far more memory than they do.
+            ConfigError: there is no such network.
+        """
+        weights = checkpoint["state_dict"]
+        with without_memory(weights):
+            self._build(DataSpec.from_dict(checkpoint["data_spec"]), codes_on="meta")
+        self.data_spec = None
+        check_shapes(self, weights)
+        check_room(self, weights)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Build the network that the checkpoint's weights belong to.
@@ -386,20 +461,38 @@ class Model(LightningModule):
                 "A lightlab checkpoint holds a data_spec. This one has none: lightlab did not write it."
             )
         if self.data_spec is None:
-            self.build(DataSpec.from_dict(checkpoint["data_spec"]))
+            self.check_weights(checkpoint)
+            self._build(DataSpec.from_dict(checkpoint["data_spec"]), codes_on="meta")
         problem = self._built().problem
         if self.problem not in (None, problem):
             raise CheckpointError(f"A checkpoint is for one problem, here {problem}. Received: problem {self.problem}.")
         self._check_same_data(DataSpec.from_dict(checkpoint["data_spec"]))
-        own = {name: tuple(value.shape) for name, value in self.state_dict().items()}
-        stored = {name: tuple(value.shape) for name, value in checkpoint["state_dict"].items()}
-        if own != stored:
-            differing = sorted(name for name in own.keys() | stored.keys() if own.get(name) != stored.get(name))
-            first = differing[0]
+        check_shapes(self, checkpoint["state_dict"])
+        if self._trainer is not None and self._trainer.state.fn == TrainerFn.FITTING:
+            self._resumed = checkpoint.get("processes", [])
+            # Lightning converts the model after it has read the weights, whose double precision would be lost.
+            self.trainer.precision_plugin.convert_module(self)
+
+    def on_train_start(self) -> None:
+        """Go on from a checkpoint to the bit: with its random numbers, and what it has of its epoch.
+
+        It is the last that is called before the first batch; whatever draws random numbers before it leaves no trace.
+
+        Raises:
+            CheckpointError: it holds something else there.
+        """
+        # With as many processes as before, each has its own.
+        states, self._resumed = self._resumed, []
+        own = states[self.trainer.global_rank :: self.trainer.world_size]
+        try:
+            for state in own:
+                self._epoch.go_on(state["epoch"])
+            for state in own[:1]:
+                set_random_state(state["random"], self.device)
+        except Exception as cause:  # whatever plain data that is none of ours leads to
             raise CheckpointError(
-                f"A checkpoint's weights have the shapes of this config's layers. {len(differing)} differ, the first "
-                f"{first}: {stored.get(first, 'none')} in the checkpoint, {own.get(first, 'none')} here."
-            )
+                f"What the checkpoint has of its training can't be taken up ({type(cause).__name__}: {cause})."
+            ) from cause
 
     def _check_same_data(self, stored: DataSpec) -> None:
         """Refuse weights that were trained on other columns or classes, and take over what they were trained with.

@@ -24,6 +24,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from lightlab.errors import PluginError, RegistryError, did_you_mean, sentences
+from lightlab.terminal import say
 
 if TYPE_CHECKING:
     from torch import nn
@@ -161,7 +162,7 @@ def load_plugins() -> None:
             _failures[plugin.name] = (
                 f"The plugin {plugin.name!r} (of {package}) can't be imported from {plugin.value}: {_describe(cause)}."
             )
-            print(f"lightlab: warning: {_failures[plugin.name]}", file=sys.stderr)
+            say(f"lightlab: warning: {_failures[plugin.name]}", is_error=True)
 
 
 def import_plugin(module: str) -> None:

@@ -232,3 +232,20 @@ def test_a_table_of_images():
     assert config["data"]["init_args"]["image_column"] == "file"
     assert config["model"]["problem"] == "regression"
     assert main(["fit", "--config", "a.yaml", "--trainer.max_epochs", "1", "--trainer.accelerator", "cpu"]) == 0
+
+
+def test_a_damaged_file_in_utf_16(capsys):
+    """Bytes that are no text are said to be none."""
+    Path("rows.csv").write_bytes("a,b\n1,2\n".encode("utf-16") + b"\x00\xdc\x0a\x00")
+    assert main(["init", "rows.csv"]) == 2
+    assert "A CSV file is text in UTF-16. Received: rows.csv: " in capsys.readouterr().err
+    assert not Path("rows.yaml").exists()
+
+
+def test_where_no_config_can_be_written(capsys):
+    """That is said before the data is looked at, which is not there."""
+    Path("file").touch()
+    assert main(["init", "none.csv", "-o", "file/new.yaml"]) == 2
+    assert capsys.readouterr().err == (
+        "lightlab: error: The config can't be written to file/new.yaml: Not a directory.\n"
+    )

@@ -431,7 +431,7 @@ def test_loss_that_is_not_finite(config, capsys):
     """Training that diverges ends with an error, and keeps no weights of it."""
     Path("c.yaml").write_text(CONFIG.replace("wine", "diabetes").replace("multiclass", "regression"))
     options = ["--model.optimizer", "SGD", "--model.optimizer.lr", "1e30"]
-    assert "The training loss is a finite number. In epoch 1" in failing(
+    assert "The training loss is a finite number. In step 2 (batch 2 of epoch 1)" in failing(
         ["fit", "--config", "c.yaml", *options], capsys
     )
     assert not list(Path("runs").rglob("best.ckpt"))

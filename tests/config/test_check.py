@@ -133,3 +133,13 @@ def test_which_way_is_better(name):
     modes = EpochMetrics(HEADS.get(name)(4, target=target), names).modes()
     assert len(modes) > 2
     assert modes == {metric: better_way(metric, problem) for metric in modes}
+
+
+def test_a_file_of_another_kind():
+    """Every unknown key is said; what the first hundred may be meant for is, too, and the others take no time."""
+    Path("config.yaml").write_text("".join(f"trainerr{number}: {number}\n" for number in range(5000)))
+    with pytest.raises(ConfigError) as wrong:
+        check_config(Sources(["config.yaml"], []))
+    unknown = [fault.message for fault in wrong.value.faults if fault.message.startswith("A config has no section")]
+    assert len(unknown) == 5000
+    assert sum("Did you mean trainer?" in message for message in unknown) == 100

@@ -200,3 +200,14 @@ def test_workers():
     """There is at least one, and not more than the machine has cores for its processes."""
     assert default_workers(10_000) == 1
     assert default_workers(1) >= default_workers(2) >= 1
+
+
+@pytest.mark.parametrize(
+    ("rows", "batch_size", "world_size", "fewest"),
+    [(60, 1, 1, 1), (61, 20, 1, 20), (75, 20, 1, 15), (1, 8, 1, 1), (60, 2, 2, 1), (60, 4, 2, 2), (3, 8, 2, 1)],
+)
+def test_fewest_rows(rows, batch_size, world_size, fewest):
+    """A plan of a training knows how many rows a process has at least."""
+    plans = [BatchPlan(RowOrder(rows, 0), batch_size, rank, world_size, False) for rank in range(world_size)]
+    assert {plan.fewest_rows for plan in plans} == {fewest}
+    assert min(len(places) for plan in plans for places, _ in plan) == fewest

@@ -44,3 +44,10 @@ def test_sizes_that_can_t_be(options):
     """Sizes are positive, and two classes are two."""
     with pytest.raises(ConfigError):
         SyntheticData(**options)
+
+
+@pytest.mark.parametrize("options", [{"rows": 10**9}, {"outputs": 2**31 - 1}, {"shape": [40_000, 40_000], "rows": 1}])
+def test_more_than_memory_holds(options):
+    """It is refused before anything is made, with the number."""
+    with pytest.raises(ConfigError, match="SyntheticData makes at most 1,073,741,824 numbers. Received: "):
+        SyntheticData(**{"shape": [20], **options})

@@ -107,3 +107,17 @@ def test_labels_are_counted():
     """Rows with each label are counted in the train split."""
     target = learn_target(rows(a=[0, 1, 1], b=[0, 0, 1]), MULTILABEL)
     assert (target.columns, target.counts, target.rows) == (("a", "b"), (2, 1), 3)
+
+
+def test_classes_with_fractions():
+    """Numbers that are measured are no classes: the first is named, with its row, and how many there are."""
+    table = pd.DataFrame({"k": [0.0, 1.0, 0.5, 1.5]})
+    with pytest.raises(TargetError, match=r"'k': 0\.5 at f\.csv, row 2, and so in 2 of 4 rows. Set model\.problem"):
+        learn_target(Rows(table[[]], table, np.arange(4), "f.csv"), MULTICLASS)
+
+
+def test_one_class_looks_like_nothing():
+    """Where all targets are the same, no other problem is proposed."""
+    table = pd.DataFrame({"k": ["x"] * 4})
+    with pytest.raises(TargetError, match=r"1 \('x'\)\.$"):
+        learn_target(Rows(table[[]], table, np.arange(4), "f.csv"), BINARY)

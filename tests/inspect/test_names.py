@@ -1,7 +1,8 @@
 """Every part of a model is called by its place in the config."""
 
 from lightlab import BundledData
-from lightlab.inspect.names import config_layers, name_module, name_modules
+from lightlab.inspect.names import config_layers, name_modules
+from lightlab.names import name_module
 
 LAYERS = [
     {"parallel": [[{"dense": 8}, "tanh"], ["relu", {"residual": [{"dense": 8}]}]]},

@@ -141,7 +141,7 @@ def test_pytest_shows_every_rule_as_a_test(tmp_path):
     assert "AssertionError: layer double: The docstring's example gives what it says. Received: " in said
     assert "NameError: name 'torch' is not defined" in said
     assert "test_contract[doubling-every_part_has_a_case] PASSED" in said
-    assert "1 failed, 7 passed" in said
+    assert "1 failed, 8 passed" in said
 
 
 def test_neither_lightlab_nor_testing_imports_pytest():

@@ -90,7 +90,7 @@ class Told(Callback):
 
 @pytest.mark.parametrize("deterministic", [False, True])
 def test_nothing_that_is_to_be_repeated_depends_on_the_clock(deterministic):
-    """`auto` compiles beside a training, which then rounds otherwise from some moment on; not if it is deterministic."""
+    """`auto` compiles beside a training, which rounds otherwise from some moment on; not if it is deterministic."""
     options = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     execution = Execution("auto", "auto")
     trainer = Trainer(

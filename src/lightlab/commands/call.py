@@ -89,11 +89,9 @@ def reading(verb: str, arguments: Sequence[str]) -> Iterator[Call]:
 
 def _faults(error: DataError, sources: Sources) -> Iterator[Fault]:
     """Return what an error says, with the key of the config that each part goes back to, if there is one."""
-    about = error.about if isinstance(error.about, list) else [error.about]
-    lines = str(error).splitlines() if isinstance(error.about, list) else [str(error)]
-    for line, each in zip(lines, about, strict=True):
-        key = each if isinstance(each, tuple) else sources.find(("data", "init_args"), each)
-        yield Fault(key or (), line)
+    for message, about in error.messages:
+        key = about if isinstance(about, tuple) else sources.find(("data", "init_args"), about)
+        yield Fault(key or (), message)
 
 
 def split_configs(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from lightlab.commands.options import OptionParser
 from lightlab.errors import ConfigError, LightlabError, format_key
+from lightlab.terminal import say
 
 #: The exit code where a step of the procedure has failed.
 FAILED = 3
@@ -69,7 +70,7 @@ def _check(arguments: list[str], keep_going: bool, as_json: bool) -> int:
             reader.model,
             reader.datamodule,
             keep_going=keep_going,
-            say=_ignore if as_json else print,
+            say=_ignore if as_json else say,
             locate=call.sources.located,
             gradient_clip_val=trainer.get("gradient_clip_val"),
             gradient_clip_algorithm=trainer.get("gradient_clip_algorithm") or "norm",
@@ -84,4 +85,4 @@ def _ignore(text: str) -> None:
 
 
 def _print_json(values: dict[str, Any]) -> None:
-    print(json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False))
+    say(json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False))

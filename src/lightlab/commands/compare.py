@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lightlab.commands.options import OptionParser
+from lightlab.terminal import say
 
 if TYPE_CHECKING:
     from lightlab.inspect.compare import Comparison
@@ -45,19 +46,24 @@ def run(arguments: list[str]) -> None:
     """
     options = PARSER.parse_args(arguments)
 
+    from lightlab.files import check_output, write_text
     from lightlab.inspect.compare import compare
 
+    if options.output:
+        check_output(Path(options.output), "comparison")
+    if options.chart != "none":
+        check_output(Path(options.chart), "chart")
     comparison = compare(options.runs, options.sort)
     text = _write(comparison, options.format, to_file=bool(options.output))
     chart = None if options.chart == "none" else _draw(comparison, Path(options.chart))
     if options.output:
-        from lightlab.files import write_text
-
         write_text(f"{text}\n", Path(options.output), "comparison")
+    elif options.format == "text":
+        print(text)  # whose cells are printable, and the best of which stand out in a terminal
     else:
-        print(text)
+        say(text)
     if chart:  # tools that read the table don't read this
-        print(f"chart: {chart}", file=sys.stdout if options.format == "text" else sys.stderr)
+        say(f"chart: {chart}", is_error=options.format != "text")
 
 
 def _write(comparison: Comparison, form: str, to_file: bool) -> str:

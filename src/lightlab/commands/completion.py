@@ -15,6 +15,7 @@ from typing import Any
 
 from lightlab.commands.options import OptionParser
 from lightlab.commands.verbs import TRAINER_VERBS, VERBS
+from lightlab.terminal import say
 
 PARSER = OptionParser(
     "completion",
@@ -69,7 +70,7 @@ class Words:
 def run(arguments: list[str]) -> None:
     """Print the script for a shell."""
     shell = PARSER.parse_args(arguments).shell
-    print({"bash": bash, "zsh": zsh, "fish": fish}[shell](gather()), end="")
+    say({"bash": bash, "zsh": zsh, "fish": fish}[shell](gather()), end="")
 
 
 def gather() -> Words:
@@ -164,7 +165,7 @@ _lightlab_files() {
     compgen -d -- "$current"
     case $1 in
         yaml) compgen -f -X '!*.yaml' -- "$current"; compgen -f -X '!*.yml' -- "$current" ;;
-        ckpt) compgen -f -X '!*.ckpt' -- "$current" ;;
+        ckpt) compgen -f -X '!*.ckpt' -- "$current"; compgen -f -X '!*.safetensors' -- "$current" ;;
         file) compgen -f -- "$current" ;;
     esac
 }
@@ -212,7 +213,7 @@ _lightlab_offer() { compadd -- ${=1}; }
 _lightlab_files() {
     case $1 in
         yaml) _files -g '*.(yaml|yml)' ;;
-        ckpt) _files -g '*.ckpt' ;;
+        ckpt) _files -g '*.(ckpt|safetensors)' ;;
         file) _files ;;
     esac
 }
@@ -293,7 +294,8 @@ def fish(words: Words) -> str:
     return "\n".join(lines) + "\n"
 
 
-FISH_FILES = {YAML: "-k -a '(__fish_complete_suffix .yaml .yml)'", CHECKPOINT: "-k -a '(__fish_complete_suffix .ckpt)'",
+FISH_FILES = {YAML: "-k -a '(__fish_complete_suffix .yaml .yml)'",
+              CHECKPOINT: "-k -a '(__fish_complete_suffix .ckpt .safetensors)'",
               ANY: "-F"}  # fmt: skip
 
 

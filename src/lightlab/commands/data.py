@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lightlab.commands.options import OptionParser
+from lightlab.terminal import say
 
 if TYPE_CHECKING:
     from lightlab.data import Data
@@ -38,12 +39,15 @@ def run(arguments: list[str]) -> None:
     options, rest = PARSER.parse_with_config(arguments)
 
     from lightlab.commands.call import reading
+    from lightlab.files import check_output
 
     with reading("fit", rest) as call:
         from lightlab.commands.reader import ConfigReader
 
         reader = ConfigReader(call)
         picture = Path(options.output or f"data_{call.name}.png")
+        if options.output:
+            check_output(picture, "picture of images")
         _show(reader.datamodule, reader.model.problem, picture, options.format == "json")
 
 
@@ -65,4 +69,4 @@ def _show(data: Data, problem: str | None, picture: Path, as_json: bool) -> None
             rank_zero_only(draw_contact_sheet(data, spec).write)(picture)
             described["picture"] = str(picture)
     text = json.dumps(described, indent=2, ensure_ascii=False, allow_nan=False) if as_json else as_text(described)
-    rank_zero_only(print)(text)
+    rank_zero_only(say)(text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from lightlab.commands.options import OptionParser
+from lightlab.terminal import say
 
 PARSER = OptionParser(
     "describe",
@@ -26,7 +27,7 @@ def run(arguments: list[str]) -> None:
         LightlabError: a name stands for nothing.
     """
     options = PARSER.parse_args(arguments)
-    print(_described(options.names, options.format == "json"))
+    say(_described(options.names, options.format == "json"))
 
 
 def _described(names: list[str], as_json: bool) -> str:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from lightlab.commands.options import OptionParser
 from lightlab.errors import RunError
-from lightlab.files import write_text
+from lightlab.files import check_output, write_text
+from lightlab.terminal import say
 
 PARSER = OptionParser(
     "init",
@@ -40,6 +41,7 @@ def run(arguments: list[str]) -> None:
     output = Path(options.output or f"{Path(options.path).resolve().stem}.yaml")
     if output.exists() and not options.force:
         raise RunError(f"{output} is there already. Name another file with -o, or overwrite it with --force.")
+    check_output(output, "config")
 
     from lightlab.commands.quiet import silence
     from lightlab.data.propose.config import decisions, write_config
@@ -48,5 +50,5 @@ def run(arguments: list[str]) -> None:
     silence()
     proposal = propose(options.path, options.target)
     write_text(write_config(proposal, str(output)), output, "config")
-    print("\n".join(decisions(proposal)))
-    print(f"\n{output} is written. Next:\n  lightlab data {output}\n  lightlab fit --config {output}")
+    say("\n".join(decisions(proposal)))
+    say(f"\n{output} is written. Next:\n  lightlab data {output}\n  lightlab fit --config {output}")

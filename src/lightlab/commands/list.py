@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from lightlab.commands.options import OptionParser
+from lightlab.terminal import say
 
 PARSER = OptionParser(
     "list",
@@ -25,7 +26,7 @@ def run(arguments: list[str]) -> None:
         LightlabError: there is no such kind.
     """
     options = PARSER.parse_args(arguments)
-    print(_listed(options.kind, options.format == "json"))
+    say(_listed(options.kind, options.format == "json"))
 
 
 def _listed(kind: str | None, as_json: bool) -> str:

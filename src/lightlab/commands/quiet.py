@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import warnings
 
 #: Each is true of every lightlab run, or said better by lightlab.
@@ -27,3 +28,11 @@ def silence() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in KNOWN_NOISE:
         warnings.filterwarnings("ignore", message=message)
+    if threading.excepthook is threading.__excepthook__:  # somebody else's stays
+        threading.excepthook = _say_of_thread
+
+
+def _say_of_thread(found: threading.ExceptHookArgs) -> None:
+    """Say what a thread has died of, but for TensorBoard's: what they raise is raised again where they are used."""
+    if type(found.thread).__name__ != "_AsyncWriterThread":
+        threading.__excepthook__(found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from jsonargparse import Namespace, set_parsing_settings
@@ -107,6 +107,7 @@ class ConfigReader(LightningCLI):
         self.datamodule.setup("fit")
         self.model.build(self.datamodule.connect(self.model.problem))
         self.datamodule.check_targets(self.model.head.valid, self.model.head.rule)
+        self.model.check_rows(self.datamodule.fewest_rows)
         self.model.check_optimizers()
 
     @property
@@ -157,8 +158,31 @@ class ConfigReader(LightningCLI):
                     resolve_monitor(monitor, mode, self.logged, key)
         with collect(faults):
             self._check_interval()
+        faults += self._check_lengths()
         if faults:
             raise ConfigError(faults)
+
+    def _check_lengths(self) -> Iterator[Fault]:
+        """Return what leaves a training without a step, or a validation that is asked for without a batch."""
+        trainer = self.call.config.get("trainer", {})
+        for name in ("max_epochs", "max_steps", "limit_train_batches"):
+            if trainer.get(name) == 0:
+                yield Fault(("trainer", name), f"A training takes at least one step. Received: {name} {trainer[name]}.")
+        every, epochs = trainer.get("check_val_every_n_epoch"), trainer.get("max_epochs")
+        if self.is_validated and every and epochs and every > epochs > 0:
+            rule = f"Weights are validated at least once in {epochs} epochs, or not at all: limit_val_batches 0"
+            yield Fault(("trainer", "check_val_every_n_epoch"), f"{rule}. Received: {every}.")
+        for split in ("train", "val", "test"):
+            name = f"limit_{split}_batches"
+            share, rows = trainer.get(name), self.datamodule.counts.get(split)
+            if not isinstance(share, float) or not 0 < share < 1 or not rows:
+                continue
+            batches = -(-rows // self.datamodule.batch_size)
+            if split == "train":
+                batches = len(self.datamodule.train_dataloader())
+            if int(share * batches) == 0:
+                rule = f"A share of the {batches} batches of {split} is at least one of them"
+                yield Fault(("trainer", name), f"{rule}: {1 / batches:.3g} or more. Received: {share}.")
 
     def _check_interval(self) -> None:
         trainer = self.call.config.get("trainer", {})

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lightlab.commands.options import OptionParser
 from lightlab.errors import RunError, sentences
+from lightlab.terminal import say
 
 if TYPE_CHECKING:
     from lightlab.inspect.run import Run
@@ -45,17 +45,20 @@ def run(arguments: list[str]) -> None:
     found = _find(options.run)
 
     from lightlab.commands.quiet import silence
-    from lightlab.files import write_text
+    from lightlab.files import check_output, write_text
     from lightlab.inspect.report import render_html, render_markdown
+    from lightlab.training.run_names import confined
 
     silence()
+    output = Path(options.output) if options.output else confined(found.path / f"report{ENDINGS[form][0]}", found.path)
+    if options.output != "-":
+        check_output(output, "report")
     text = render_html(found) if form == "html" else render_markdown(found)
     if options.output == "-":
-        print(text, end="")
+        say(text, end="")
         return
-    output = Path(options.output) if options.output else found.path / f"report{ENDINGS[form][0]}"
     write_text(text, output, "report")
-    print(output)
+    say(output)
 
 
 def _form(form: str | None, output: str | None) -> str:
@@ -81,16 +84,10 @@ def _find(path: str) -> Run:
     Raises:
         RunError: there is none, or there are several configs'.
     """
-    from lightlab.inspect.run import find_runs
+    from lightlab.inspect.run import find_latest_run
 
     if Path(path).is_file():
         folder = next((str(parent) for parent in Path(path).parents if (parent / "config.yaml").is_file()), "")
         near = f"Did you mean {folder}?" if folder else ""
         raise RunError(sentences(f"A report is of a run folder. Received the file {path}.", near))
-    runs = find_runs(path)
-    configs = dict.fromkeys(run.path.parent for run in runs)
-    if len(configs) > 1:
-        raise RunError(f"A report is of one run. {path} has runs of several configs: {', '.join(map(str, configs))}.")
-    if len(runs) > 1:
-        print(f"{path} has {len(runs)} runs: this is of the latest, {runs[-1].path}.", file=sys.stderr)
-    return runs[-1]
+    return find_latest_run(path, "A report")

@@ -8,6 +8,7 @@ from pathlib import Path
 from lightlab.commands.options import OptionParser
 from lightlab.errors import RunError
 from lightlab.files import write_text
+from lightlab.terminal import say
 
 PARSER = OptionParser(
     "schema",
@@ -38,7 +39,7 @@ def run(arguments: list[str]) -> None:
 
     text = json.dumps(config_schema(), ensure_ascii=False, allow_nan=False)
     if output is None:
-        print(text)
+        say(text)
     else:
         write_text(f"{text}\n", output, "schema")
-        print(f"{output} is written. A config's first line: # yaml-language-server: $schema={output}")
+        say(f"{output} is written. A config's first line: # yaml-language-server: $schema={output}")

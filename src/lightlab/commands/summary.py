@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from lightlab.commands.options import OptionParser
 from lightlab.errors import LightlabError
+from lightlab.terminal import say
 
 if TYPE_CHECKING:
     from lightlab.inspect.summary import Summary
@@ -31,7 +32,7 @@ PARSER = OptionParser(
 config's data is read, since shapes follow from it; nothing is trained.
 
   CONFIG         a config; the config.yaml of a run does, too
-  CHECKPOINT     a .ckpt file of a run; nothing else is read
+  CHECKPOINT     a .ckpt file of a run, or a .safetensors file of export; nothing else is read
   --config FILE  one more config, whose values beat those before it
   --KEY VALUE    any key of a config, such as --model.layers '[{dense: 8}]'; 'lightlab fit --help' prints them""",
 )
@@ -60,8 +61,9 @@ def run(arguments: list[str]) -> None:
     from lightlab.inspect.summary import summarize
 
     with redirect_stdout(sys.stderr):  # what a source says while it reads is no part of the summary
-        model = _of_checkpoint(rest[1:]) if rest[1:] and rest[1].endswith(".ckpt") else _of_config(rest)
-    rank_zero_only(print)(_write(summarize(model, options.depth), options.format))
+        has_weights = rest[1:] and rest[1].endswith((".ckpt", ".safetensors"))
+        model = _of_checkpoint(rest[1:]) if has_weights else _of_config(rest)
+    rank_zero_only(say)(_write(summarize(model, options.depth), options.format))
 
 
 def _of_checkpoint(arguments: list[str]) -> Model:

@@ -16,22 +16,34 @@ from lightning.pytorch.cli import LightningCLI
 from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 
-from lightlab.checkpoint import SafeCheckpointIO, digests, read_checkpoint
+from lightlab.checkpoint import digests, read_checkpoint
 from lightlab.commands.call import Call
 from lightlab.commands.reader import ConfigReader
 from lightlab.config.classes import ClassSpec
 from lightlab.config.defaults import config_text, with_defaults
+from lightlab.credentials import without_secrets
 from lightlab.errors import ConfigError, DataError, Key, RunError
+from lightlab.files import check_output, remove_leftovers
 from lightlab.inspect.inspection import Inspection
 from lightlab.inspect.outcome import Outcome, align, metric_lines
 from lightlab.inspect.tensorboard.logger import RunLogger
+from lightlab.interruption import Interrupted, release
+from lightlab.terminal import say
+from lightlab.training.batch_size import FindBatchSize
+from lightlab.training.checkpoint_io import SafeCheckpointIO
 from lightlab.training.execution import Execution, set_device_defaults
+from lightlab.training.finite import FiniteNumbers
+from lightlab.training.interruption import Interruption, SignalConnector
+from lightlab.training.memory import is_out_of_memory
 from lightlab.training.options import CheckpointOptions, EarlyStoppingOptions, TensorBoardOptions
+from lightlab.training.out_of_memory import OutOfMemory, say_out_of_memory
 from lightlab.training.predictions import WRITERS, PredictionWriter
 from lightlab.training.progress import Progress
+from lightlab.training.ranks import Ranks
 from lightlab.training.resume import Resume, check_resumable
 from lightlab.training.run_folder import RunFolder
-from lightlab.training.run_paths import BEST, METRICS, find_run_checkpoint
+from lightlab.training.run_names import confined
+from lightlab.training.run_paths import BEST, CONFIG, METRICS, check_run_folder, find_run_checkpoint
 
 
 def run(call: Call) -> None:
@@ -48,13 +60,30 @@ class LightlabCLI(ConfigReader):
 
     def _run_subcommand(self, subcommand: str) -> None:
         try:
+            self._run_alone(subcommand)
+        except Exception as error:
+            raise self.ranks.settle(error) from error.__cause__
+        finally:
+            self.ranks.finish()
+
+    def _run_alone(self, subcommand: str) -> None:
+        """Run the Trainer, as if this were the only process."""
+        try:
             LightningCLI._run_subcommand(self, subcommand)
         except (MisconfigurationException, ModuleNotFoundError) as cause:
             raise ConfigError.at(("trainer",), f"Lightning's Trainer can't do so: {cause}") from cause
+        except Interrupted as interrupted:
+            if self.call.verb == "fit" and not interrupted.kept:
+                interrupted.kept = "no step was taken, and nothing is kept"
+            raise
         except RunError:
             if self.run_folder and self.run_folder.path and self.run_folder.path.is_dir():
                 self._say_diagnosis()  # what broke off may show why
             raise
+        except (MemoryError, OSError, RuntimeError) as cause:
+            if not is_out_of_memory(cause):
+                raise
+            raise RunError(say_out_of_memory(self.trainer, cause)) from cause
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Return the Trainer, its callbacks chosen for the verb; data and model are ready before it."""
@@ -63,12 +92,15 @@ class LightlabCLI(ConfigReader):
         self.root = Path(options["default_root_dir"])
         self.run_folder: RunFolder | None = None
         self.best: ModelCheckpoint | None = None
+        self.last: ModelCheckpoint | None = None
         self.inspection: Inspection | None = None
         callbacks = options.get("callbacks") or []
         callbacks = callbacks if isinstance(callbacks, list) else [callbacks]
         self.checkpoint_path = self._find_checkpoint()
+        self._check_output(options)
         if self.call.verb == "fit":
             callbacks = [*self._prepare_fit(options), *callbacks]  # the run folder first: it brings the logger
+            callbacks.sort(key=lambda each: each is self.last)  # which keeps what all others have come to
         else:
             self._prepare_evaluation()
             if not Console().is_terminal:
@@ -82,9 +114,12 @@ class LightlabCLI(ConfigReader):
         plugins = options.get("plugins") or []
         options["plugins"] = [*(plugins if isinstance(plugins, list) else [plugins]), SafeCheckpointIO()]
         try:
-            return Trainer(**{**options, "callbacks": callbacks})
+            trainer = Trainer(**{**options, "callbacks": callbacks})
         except (MisconfigurationException, ModuleNotFoundError, ValueError, TypeError, RuntimeError) as cause:
             raise ConfigError.at(("trainer",), f"Lightning's Trainer can't be made so: {cause}") from cause
+        trainer._signal_connector = SignalConnector(trainer)
+        self.ranks = Ranks(trainer, self.call.config.get("rank_timeout"))
+        return trainer
 
     def _find_checkpoint(self) -> str | None:
         if self.call.stored is not None:
@@ -94,6 +129,13 @@ class LightlabCLI(ConfigReader):
         if self.call.verb == "fit":
             return None
         return str(find_run_checkpoint(self.call.run, self.root, self.call.name))
+
+    def _check_output(self, options: Mapping[str, Any]) -> None:
+        """See to it that there is a place for what will come of it, before data is read for it."""
+        if self.call.verb == "fit" and not options.get("fast_dev_run"):
+            check_run_folder(self.root, self.call.name)
+        if self.call.verb == "predict":
+            check_output(self._output(), "predictions", makes_folders=True)
 
     def _prepare_evaluation(self) -> None:
         """Load the weights, and see to it that there are rows for them."""
@@ -110,6 +152,8 @@ class LightlabCLI(ConfigReader):
 
     def _prepare_fit(self, options: dict[str, Any]) -> list[Any]:
         """Load data and build the model, so that whatever is wrong with them shows before there is a run folder."""
+        stored = self._read_resumed()
+        self.datamodule.take_batch_size((stored or {}).get(type(self.datamodule).__qualname__, {}))
         self.connect()
         self.check_trainer()
         early_stopping = self.call.config.get("early_stopping")
@@ -119,24 +163,43 @@ class LightlabCLI(ConfigReader):
             watched = self.model.problem_row.monitor
             callbacks.append(EarlyStoppingOptions(**early_stopping).build(self.logged, watched))
         if options.get("enable_checkpointing") is not False and not options.get("fast_dev_run"):
-            self.best, last = checkpoint.build(self.logged, self.kept)
-            callbacks += [self.best, last]
+            self.best, self.last = checkpoint.build(self.logged, self.kept)
+            callbacks += [self.best, self.last]
+        callbacks.append(Interruption(self.last))
         if options.get("enable_progress_bar") is not False:
             callbacks.append(Progress(self.kept))
         config = with_defaults(self.call.config)
         set_device_defaults(options)
         callbacks.append(Execution(config["steps_per_execution"], config["compile"]))
+        callbacks += [FiniteNumbers(config["non_finite"]), OutOfMemory()]
         shown = self._tensorboard(options)
         make_logger = None if shown is None else partial(RunLogger, options=shown)
         self.run_folder = RunFolder(self.root, self.call.name, self._config_text(), make_logger)
         if not options.get("fast_dev_run"):
-            self.inspection = Inspection(self.model, self.datamodule, self.run_folder, config, shown)
+            self.inspection = Inspection(self.model, self.datamodule, self.run_folder, without_secrets(config), shown)
             callbacks.append(self.inspection.history)
-        if self.checkpoint_path:
-            stored = self.call.stored or read_checkpoint(self.checkpoint_path)
-            check_resumable(stored, self.model, options.get("max_epochs"))
+        if stored:
+            check_resumable(stored, self.model, options.get("max_epochs"), options.get("max_steps"))
             callbacks.insert(0, Resume(self.model.optimizer_spec.arguments))
-        return [self.run_folder, *callbacks]
+        callbacks.insert(0, self.run_folder)
+        if self.datamodule.finds_batch_size:  # before the run folder, which has it in its config
+            callbacks.insert(0, FindBatchSize(self._keep_batch_size))
+        return callbacks
+
+    def _keep_batch_size(self) -> None:
+        """Write the batch size that was found into the config that repeats the run."""
+        assert self.run_folder is not None  # it is there before anything is looked for
+        self.run_folder.config = self._config_text()
+
+    def _read_resumed(self) -> dict[str, Any] | None:
+        """Return the checkpoint to go on from, if there is one: whole, and with the weights of the network it has."""
+        if self.checkpoint_path is None:
+            return None
+        remove_leftovers(Path(self.checkpoint_path).parent)
+        stored = self.call.stored or read_checkpoint(self.checkpoint_path)
+        if self.model.hparams["layers"] == stored["hyper_parameters"].get("layers"):  # which may be no config's own
+            self.model.check_weights(stored)
+        return stored
 
     def _tensorboard(self, options: Mapping[str, Any]) -> TensorBoardOptions | None:
         """Return what TensorBoard shows; ``None`` where it is switched off, or the config has another logger."""
@@ -146,13 +209,17 @@ class LightlabCLI(ConfigReader):
         return TensorBoardOptions(**given)
 
     def _config_text(self) -> str:
-        """Return the config that repeats the run: with the seed that was drawn, if one was."""
-        return config_text({**self.call.config, "seed_everything": self._get(self.config, "seed_everything")})
+        """Return the config that repeats the run: with the seed that was drawn, and the batch size that was found."""
+        given = self.call.config["data"]
+        found = {} if self.datamodule.finds_batch_size else {"batch_size": self.datamodule.batch_size}
+        data = ClassSpec(class_path=given["class_path"], init_args={**given["init_args"], **found})
+        seed = self._get(self.config, "seed_everything")
+        return config_text({**self.call.config, "data": data, "seed_everything": seed})
 
     def _output(self) -> Path:
         given = self.call.config.get("output")
-        run = Path(self.checkpoint_path or "").parent.parent
-        path = Path(given) if given else (run if self.call.run or not self.call.stored else Path()) / "predictions.csv"
+        run = Path(self.checkpoint_path or "").parent.parent if self.call.run or not self.call.stored else Path()
+        path = Path(given) if given else confined(run / "predictions.csv", run)
         if path.suffix not in WRITERS:
             raise ConfigError.at(("output",), f"Predictions are written as {' or '.join(WRITERS)}. Received: {path}.")
         return path
@@ -181,6 +248,16 @@ class LightlabCLI(ConfigReader):
 
     def after_fit(self) -> None:
         """Restore the best weights, evaluate them on the test split, and say what the run came to."""
+        try:
+            release()
+            self._evaluate_best()
+        except Interrupted as interrupted:
+            if self.run_folder and self.run_folder.path:
+                interrupted.kept = f"training is complete, and {self.run_folder.path} has its weights"
+                interrupted.command = ("test", "--config", str(self.run_folder.path / CONFIG))
+            raise
+
+    def _evaluate_best(self) -> None:
         seconds = time.monotonic() - self.started
         epochs = self.trainer.current_epoch
         run = self.run_folder.path if self.run_folder else None
@@ -214,7 +291,7 @@ class LightlabCLI(ConfigReader):
             **digests(best),
         )
         outcome.write(run / METRICS)
-        print(outcome.table(run))
+        say(outcome.table(run))
         if self.inspection and self.best:
             self.inspection.see_best(self.trainer, outcome, str(self.best.monitor), self.best.mode)
         self._say_diagnosis()
@@ -273,4 +350,4 @@ def _make(value: Any, key: Key) -> Any:
 
 
 def _say(text: str) -> None:
-    rank_zero_only(print)(text, flush=True)
+    rank_zero_only(say)(text)

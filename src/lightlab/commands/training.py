@@ -10,6 +10,7 @@ from lightlab.config.sections import CONFIG, SECTIONS, section_signature
 from lightlab.inspect.catalogue.keys import data_signature
 from lightlab.signatures import Parameter
 from lightlab.signatures.words import type_in_words, value_in_yaml, without_markup
+from lightlab.terminal import say
 
 PRINT_CONFIG = "--print_config"
 USAGE = """usage: lightlab {verb} --config FILE [--config FILE …] [--KEY VALUE …] [--plugin MODULE]
@@ -37,7 +38,7 @@ def run(verb: str, arguments: list[str]) -> None:
         if PRINT_CONFIG in arguments:
             from lightlab.config.defaults import config_text
 
-            print(config_text(call.config), end="")
+            say(config_text(call.config), end="")
             return
         from lightlab.commands import trainer
 

@@ -17,6 +17,7 @@ VERBS = {
     **TRAINER_VERBS,
     "report": "write what a run came to as a web page, or as a model card",
     "compare": "show what differs between runs, and which came out best",
+    "export": "write a trained model's weights as safetensors, with all that rebuilds it",
     "list": "list what a config can name: layers, heads, data sources, callbacks, …",
     "describe": "say what one of these takes, with an example",
     "schema": "print a JSON Schema of configs, for editors",

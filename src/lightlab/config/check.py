@@ -9,7 +9,15 @@ from typing import Any
 
 from lightlab.build import check_last_layer
 from lightlab.config.classes import DATA, check_arguments, check_class, default_mode
-from lightlab.config.sections import CONFIG, TRAINER_VERBS, find_place, find_unknown_keys, section_signature
+from lightlab.config.places import find_strays
+from lightlab.config.sections import (
+    CONFIG,
+    MOST_EXPLAINED,
+    TRAINER_VERBS,
+    find_place,
+    find_unknown_keys,
+    section_signature,
+)
 from lightlab.config.sources import Sources, bare_key, spell_class
 from lightlab.data.augment.base import parse_augment
 from lightlab.data.splits import parse_split
@@ -46,6 +54,7 @@ def check_config(sources: Sources) -> dict[str, Any]:
             {key: value for key, value in changed.items() if any(each[: len(key)] == key for each in wrong)}
         )
         checked, faults = _Check(sources.values).run()
+    faults += find_strays(checked, sources.locate)
     twice = [bare_key(fault.key) for fault in sources.faults]  # which of its values is meant can't be told
     faults = [fault for fault in faults if not any(key and bare_key(fault.key)[: len(key)] == key for key in twice)]
     if sources.faults or faults:
@@ -194,7 +203,8 @@ class _Check:
 def _without_misspelt(signature: Signature, values: Mapping[Any, Any]) -> Signature:
     """Return a signature without what is there under a wrong name, which `find_unknown_keys` says."""
     absent = [name for name in signature.names if name not in values]
-    return signature.without([name for name in absent if any(did_you_mean(key, [name]) for key in values)])
+    strangers = [key for key in values if key not in signature.names][:MOST_EXPLAINED]
+    return signature.without([name for name in absent if any(did_you_mean(key, [name]) for key in strangers)])
 
 
 def _known(values: Mapping[Any, Any], names: list[str] | tuple[str, ...]) -> dict[str, Any]:

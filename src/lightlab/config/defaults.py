@@ -11,6 +11,7 @@ from lightlab.config.classes import ClassSpec
 from lightlab.config.documents import Dumper
 from lightlab.config.sections import CONFIG, SECTIONS, section_signature
 from lightlab.config.sources import spell_out
+from lightlab.credentials import without_secrets
 from lightlab.optim import OPTIMIZERS, class_signature, parse_optimizer
 from lightlab.signatures import REQUIRED, Code, Signature, read_signature
 
@@ -32,10 +33,10 @@ def with_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def config_text(config: Mapping[str, Any]) -> str:
-    """Return the config that repeats a run, as YAML."""
+    """Return the config that repeats a run, as YAML; secrets in it have to be given anew."""
     # A run that was resumed is repeated from its start.
     filled = {name: value for name, value in with_defaults(config).items() if name != "ckpt_path"}
-    return str(yaml.dump(filled, Dumper=Dumper, sort_keys=False, allow_unicode=True))
+    return str(yaml.dump(without_secrets(filled), Dumper=Dumper, sort_keys=False, allow_unicode=True))
 
 
 def _with_defaults(values: Mapping[str, Any], signature: Signature) -> dict[str, Any]:

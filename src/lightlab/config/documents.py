@@ -85,6 +85,15 @@ def whole_number(text: str) -> int:
     return int(text, {"0x": 16, "0o": 8}.get(text[:2], 10))
 
 
+def load_plain(text: str) -> Any:
+    """Return what YAML says that holds plain data.
+
+    Raises:
+        yaml.YAMLError: it is no YAML, or holds more.
+    """
+    return yaml.load(text, Loader=Loader)  # noqa: S506 - it knows plain data only
+
+
 @dataclass(frozen=True)
 class Document:
     """A config file.

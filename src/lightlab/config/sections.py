@@ -17,6 +17,7 @@ from lightlab.training.options import (
     CheckpointOptions,
     Compile,
     EarlyStoppingOptions,
+    NonFinite,
     StepsPerExecution,
     TensorBoardOptions,
 )
@@ -91,11 +92,14 @@ Strategies = Literal[
     "deepspeed_stage_3", "deepspeed_stage_3_offload", "deepspeed_stage_3_offload_nvme",
     "fsdp", "fsdp_cpu_offload", "single_device", "single_tpu", "single_xla", "xla", "xla_debug",
 ]  # fmt: skip
+#: For so many unknown keys it is looked up what they may be meant for; who has more has another kind of file.
+MOST_EXPLAINED = 100
 #: Where that belongs which people write elsewhere, many of them with Keras or Lightning in mind.
 BELONGS = {
     "activation": "in a layer, or nowhere: the problem adds the last one",
     "batch_size": "under data.init_args",
     "class_path": "nowhere: model is lightlab's own, and what stands below init_args belongs under model itself",
+    "drop_last": "nowhere: every row is trained on, and those of a short last batch join the batch before it",
     "epochs": "under trainer, as max_epochs",
     "gpus": "under trainer, as devices",
     "init_args": "under model, without init_args: each of its keys",
@@ -172,6 +176,12 @@ CONFIG = Signature(
                   "at most so many batches in one go; auto for as many as there are until something is due."),
         Parameter("compile", Compile, "'auto' | bool | mapping", "auto",
                   "whether a step is compiled as a whole: auto where it pays; {mode: max-autotune} for torch's modes."),
+        Parameter("non_finite", NonFinite, "'stop' | 'skip'", "stop",
+                  "what is done where loss or gradient of a step are NaN or infinite: stop with an error that says where "
+                  "it came from, or leave the step out, count it, and stop after too many in a row."),
+        Parameter("rank_timeout", Annotated[float, Field(gt=0)] | None, "float | None", None,
+                  "so many seconds processes that train together wait for one of them, then all end; by default 40 for "
+                  "one that has stopped, and half an hour for one that is at work."),
         Parameter("ckpt_path", str | None, "str | None", None,
                   "a checkpoint, best or last: to go on from in fit, to evaluate or predict with in the other verbs."),
         Parameter("output", str | None, "str | None", None,
@@ -191,12 +201,15 @@ def section_signature(section: str) -> Signature:
 
 def find_unknown_keys(values: Mapping[Any, Any]) -> Iterator[Fault]:
     """Return a fault for each key of a config, or of a section, that is none; with where it belongs."""
+    explained = 0
     for key in values:
         if key in TRAINER_VERBS:
             rule = f"A config has no section for a verb: what stands below '{key}' belongs at the top level."
             yield Fault((key,), rule)
         elif not CONFIG.get(str(key)):
-            yield Fault((key,), sentences(f"A config has no section {key!r}.", _place("", key)))
+            explained += 1
+            place = _place("", key) if explained <= MOST_EXPLAINED else ""
+            yield Fault((key,), sentences(f"A config has no section {key!r}.", place))
     for section in SECTIONS:
         given = values.get(section)
         if isinstance(given, Mapping):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NoReturn
 
 import numpy as np
 import pandas as pd
@@ -14,13 +14,14 @@ from lightning.pytorch.utilities import rank_zero_only
 from pydantic import Field
 from torch import Tensor
 
+from lightlab import terminal
 from lightlab.batch import Batch
 from lightlab.data.arrays.learn import check_array, learn_array
 from lightlab.data.augment import Augment, parse_augment
 from lightlab.data.finding import DataFinding
 from lightlab.data.findings import find_imbalance, find_leaks, find_shared_rows
 from lightlab.data.loader import BatchLoader, BatchPlan, RowOrder, default_workers
-from lightlab.data.placing import Encoded, Place, choose_eval_batch_size, hold
+from lightlab.data.placing import MANY, Encoded, Place, choose_batch_size, choose_eval_batch_size, hold
 from lightlab.data.rows import Fingerprints, Rows, Stored, digest
 from lightlab.data.splits import parse_split, split_rows
 from lightlab.data.tables.columns import check_not_misread
@@ -41,7 +42,7 @@ from lightlab.problems import Problem
 from lightlab.registry import PROBLEMS
 from lightlab.specs import check_parameters
 
-say = rank_zero_only(print)
+say = rank_zero_only(terminal.say)
 #: What NumPy's generators take, and one more is asked for.
 Seed = Annotated[int, Field(ge=0, le=2**32 - 2)]
 
@@ -67,7 +68,9 @@ class Data(LightningDataModule):
 
     Args:
         batch_size: rows of one training step, over all processes: the same config gives the same steps on one
-            device and on eight.
+            device and on eight. ``auto`` for as many as suit the rows of the train split (a power of two from 16 to
+            512, for about thirty steps an epoch), or half as many, and so on, where the memory has no room for them;
+            what was found is kept with the run.
         eval_batch_size: rows of one step of evaluation and prediction, likewise; ``auto`` for as many as are fast,
             never fewer than ``batch_size``. It changes no figure. Where the Trainer limits the batches of evaluation,
             ``auto`` is ``batch_size``, so that they mean the same rows.
@@ -85,7 +88,7 @@ class Data(LightningDataModule):
 
     def __init__(
         self,
-        batch_size: PositiveInt = 32,
+        batch_size: PositiveInt | Literal["auto"] = 32,
         eval_batch_size: PositiveInt | Literal["auto"] = "auto",
         split: list[float] | dict[str, Any] = (0.7, 0.15, 0.15),  # type: ignore[assignment]  # not to be changed
         seed: Seed = 0,
@@ -98,7 +101,9 @@ class Data(LightningDataModule):
         given = {"batch_size": batch_size, "seed": seed, "normalize": normalize, "balanced": balanced}
         others = {"eval_batch_size": eval_batch_size, "num_workers": num_workers}
         check_parameters(Data, given | others, ("data",), name=type(self).__name__)
-        self.batch_size = batch_size
+        #: Whether the rows of a training step are still to be found.
+        self.finds_batch_size = self._is_auto = batch_size == "auto"
+        self._batch_size = 0 if batch_size == "auto" else batch_size
         self.eval_batch_size = eval_batch_size
         self.split = parse_split(split)
         self.seed = seed
@@ -274,6 +279,35 @@ class Data(LightningDataModule):
         """How many rows each split has; ``None`` where that shows only when they are read."""
         return {split: len(rows) for split, rows in self.rows.items()}
 
+    @property
+    def batch_size(self) -> int:
+        """Rows of one training step, over all processes; for ``auto``, until they are found, what suits the rows."""
+        suits = choose_batch_size(self.counts.get("train") or MANY)
+        return self._batch_size or max(suits, 2 * self.place().world_size)
+
+    @batch_size.setter
+    def batch_size(self, rows: int) -> None:
+        self._batch_size, self.finds_batch_size = rows, False
+
+    def take_batch_size(self, state: Mapping[str, Any]) -> None:
+        """Go on with the rows of a step that a run had before, where the config leaves them open.
+
+        Args:
+            state: what a checkpoint has of this run's data.
+        """
+        if self._is_auto and "batch_size" in state:
+            self.batch_size = state["batch_size"]
+
+    @property
+    def fewest_rows(self) -> int:
+        """Rows that a process has at least in a step of the training."""
+        return self._train_plan().fewest_rows
+
+    def sample(self) -> Batch:
+        """Return some rows of the train split, as they are before training, to try a step on."""
+        with self.alone():
+            return Batch(*next(iter(self.shuffled_dataloader("train"))))
+
     def name_rows(self, split: str, places: np.ndarray[Any, Any]) -> tuple[str, np.ndarray[Any, Any]]:
         """Return what the rows at these places of a split are called, and what such names are."""
         rows = self.rows[split]
@@ -304,9 +338,18 @@ class Data(LightningDataModule):
         """Return for each split how many rows it has, and the SHA-256 of their inputs and targets, in order."""
         return self._digests
 
+    @classmethod
+    def load_from_checkpoint(cls, *given: Any, **options: Any) -> NoReturn:
+        """Refuse: Lightning would run what a file says, and there is nothing of a source in a checkpoint.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError(f"A checkpoint holds a model and no data. Make the data anew, by {cls.__name__}(…).")
+
     def state_dict(self) -> dict[str, Any]:
-        """Return what goes into a checkpoint: which rows it was trained on."""
-        return {"splits": self.digests()}
+        """Return what goes into a checkpoint: which rows it was trained on, and how many in each step."""
+        return {"splits": self.digests(), "batch_size": self.batch_size}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Hold the rows against those that a checkpoint was trained on.
@@ -314,6 +357,7 @@ class Data(LightningDataModule):
         Raises:
             CheckpointError: training is to go on with others.
         """
+        self.take_batch_size(state)
         before, now = state["splits"].get("train"), self.digests().get("train")
         if now is None or before is None or now == before:
             return
@@ -329,23 +373,23 @@ class Data(LightningDataModule):
 
     def train_dataloader(self) -> BatchLoader:
         """Return the loader of the train split, in an order that each epoch has of its own."""
-        return self._loader("train", self.seed, training=True)
+        return self._loader("train", self._train_plan())
 
     def val_dataloader(self) -> BatchLoader | list[Any]:
         """Return the loader of the validation split; an empty list where there is none."""
-        return self._loader("val") if "val" in self._encoded else []
+        return self._loader("val", self._plan("val")) if "val" in self._encoded else []
 
     def test_dataloader(self) -> BatchLoader | list[Any]:
         """Return the loader of the test split; an empty list where there is none."""
-        return self._loader("test") if "test" in self._encoded else []
+        return self._loader("test", self._plan("test")) if "test" in self._encoded else []
 
     def predict_dataloader(self) -> BatchLoader:
         """Return the loader of the rows to predict."""
-        return self._loader(self.predict_split)
+        return self._loader(self.predict_split, self._plan(self.predict_split))
 
     def shuffled_dataloader(self, split: str) -> Any:
         """Return a loader of a split's rows, each once, in an order in which the first stand for all."""
-        return self._loader(split, self.seed)
+        return self._loader(split, self._plan(split, self.seed))
 
     def choose_eval_batch_size(self) -> int:
         """Return the rows of a step of evaluation, over all processes."""
@@ -371,14 +415,20 @@ class Data(LightningDataModule):
                 return split
         raise DataError("There are no rows to predict: the data has neither rows for it nor a test split.")
 
-    def _loader(self, split: str, seed: int | None = None, training: bool = False) -> BatchLoader:
+    def _loader(self, split: str, plan: BatchPlan) -> BatchLoader:
         place = self.place()
-        inputs, targets = self._encoded[split]
-        order = RowOrder(len(inputs), seed, targets if training and self.balanced else None)
-        batch_size = self.batch_size if training else self.choose_eval_batch_size()
-        plan = BatchPlan(order, batch_size, place.rank, place.world_size, keep_short=not training)
         workers = default_workers(place.on_node) if self.num_workers is None else self.num_workers
         return BatchLoader(*self._held(split, place.target), plan, workers, place.target)
+
+    def _train_plan(self) -> BatchPlan:
+        (inputs, targets), place = self._encoded["train"], self.place()
+        order = RowOrder(len(inputs), self.seed, targets if self.balanced else None)
+        return BatchPlan(order, self.batch_size, place.rank, place.world_size, keep_short=False)
+
+    def _plan(self, split: str, seed: int | None = None) -> BatchPlan:
+        """Return which rows make the batches of an evaluation; with a seed in an order of its own."""
+        order, place = RowOrder(len(self._encoded[split][0]), seed), self.place()
+        return BatchPlan(order, self.choose_eval_batch_size(), place.rank, place.world_size)
 
     def _held(self, split: str, device: torch.device) -> Encoded:
         """Return a split on a device, if that is a GPU and has room for it."""

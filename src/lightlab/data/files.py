@@ -81,4 +81,4 @@ def check_columns(table: pd.DataFrame, source: str, names: Iterable[str]) -> Non
             sentences(f"{source} has no column {name!r}.", did_you_mean(name, table.columns) or there)
             for name in missing
         ]
-        raise DataError("\n".join(lines), about=missing)
+        raise DataError(lines, about=missing)

@@ -15,6 +15,7 @@ from lightlab.batch import Batch
 from lightlab.data.placing import CPU, say_workers, send, send_ahead
 from lightlab.data.rows import Stored
 from lightlab.errors import CheckpointError, DataError
+from lightlab.interruption import leave_to_parent
 
 #: More workers than this on one machine seldom read faster.
 MOST_WORKERS = 8
@@ -101,6 +102,12 @@ class BatchPlan:
 
     def __len__(self) -> int:
         return self._batches
+
+    @property
+    def fewest_rows(self) -> int:
+        """Rows that a process has at least in a batch."""
+        last = self.order.rows - (self._batches - 1) * self.batch_size
+        return (min(self.batch_size, last) if self._batches > 1 else last) // self.world_size
 
     def __iter__(self) -> Iterator[tuple[Tensor, int]]:
         """Give the places of this process's rows of each batch, and how many rows all processes have in it."""
@@ -189,6 +196,8 @@ class BatchLoader:
                 num_workers=workers,
                 pin_memory=device.type == "cuda",
                 persistent_workers=workers > 0,
+                worker_init_fn=leave_to_parent,
+                generator=torch.Generator(),  # not the training's, which would draw other numbers after a resumption
             )
 
     def __len__(self) -> int:
@@ -235,10 +244,16 @@ class BatchLoader:
             yield from islice(map(Batch, parts, targets, places.split_with_sizes(own), totals), skipped, None)
             skipped = 0
 
+    def recount(self, batches: int) -> None:
+        """Note that so many batches of the epoch were trained on: one that was given may have been too large."""
+        self._given = batches
+
     def state_dict(self) -> dict[str, int | None]:
         """Return how many batches of which epoch were given: Lightning keeps it in checkpoints."""
         order = self.sampler
-        return {"batches": self._given, "epoch": order.epoch, "batch_size": self.plan.batch_size, "seed": order.seed}
+        waits = self._resumed.get("epoch") == order.epoch  # to go on within the epoch
+        given = self._resumed["batches"] if waits else self._given
+        return {"batches": given, "epoch": order.epoch, "batch_size": self.plan.batch_size, "seed": order.seed}
 
     def load_state_dict(self, state: dict[str, int | None]) -> None:
         """Go on after so many batches of an epoch."""

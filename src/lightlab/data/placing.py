@@ -1,4 +1,4 @@
-"""Where a split's rows lie while a model computes, how batches get there, and how large those of evaluation are."""
+"""Where a split's rows lie while a model computes, how batches get there, and how large they are."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ Encoded = tuple[Tensor | Stored, Tensor | None]
 CPU = torch.device("cpu")
 #: Of a GPU's free memory, splits take this share at the most: the rest is for what training needs.
 RESIDENT_SHARE = 0.25
+#: So many rows are assumed where they are not counted.
+MANY = 1_000_000
 #: Rows of a step of evaluation; with more, what a step costs beside its rows can't be seen any more.
 MOST_EVAL_ROWS = 4096
 #: Numbers of a layer's output in such a step. On a CPU more than some 4 MiB of them are slower: the CNN of the
@@ -94,6 +96,15 @@ def say_workers(workers: int) -> str:
     ('', ', 1 worker', ', 4 workers')
     """
     return f", {workers} worker{'s' if workers > 1 else ''}" if workers else ""
+
+
+def choose_batch_size(rows: int) -> int:
+    """Return the rows of a training step that suit so many rows of train: 16 to 512, for about thirty steps an epoch.
+
+    >>> [choose_batch_size(rows) for rows in (100, 1000, 5000, 1_000_000)]
+    [16, 32, 128, 512]
+    """
+    return min(max(2 ** int(math.log2(max(rows, 1) / 30 + 1e-9)) if rows >= 30 else 16, 16), 512)
 
 
 def choose_eval_batch_size(batch_size: int, spec: InputSpec, place: Place) -> int:

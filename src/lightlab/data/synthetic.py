@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -18,6 +19,10 @@ from lightlab.specs import check_parameters
 SyntheticProblem = Literal["binary", "multiclass", "multilabel", "regression", "bounded_regression"]
 
 
+#: More numbers than this are not made: 4 GiB.
+MOST_VALUES = 2**30
+
+
 class SyntheticData(Data):
     """Normally distributed inputs of any shape, and targets that follow from them by a random linear map.
 
@@ -31,7 +36,7 @@ class SyntheticData(Data):
         options: those of `lightlab.data.base.Data`; ``seed`` also makes the samples.
 
     Raises:
-        ConfigError: a size is not positive, or ``outputs`` does not suit the problem.
+        ConfigError: a size is not positive, or too large; or ``outputs`` does not suit the problem.
 
     Example:
         >>> data = SyntheticData([3, 16, 16], "multilabel", rows=100, outputs=4)
@@ -59,6 +64,11 @@ class SyntheticData(Data):
                 ("data", "outputs"),
                 f"outputs is {least}{'' if problem == 'binary' else ' or more'} for {problem}. Received: {outputs}.",
             )
+        features = math.prod(shape)
+        values = rows * (features + outputs) + features * outputs
+        if values > MOST_VALUES:
+            rule = f"SyntheticData makes at most {MOST_VALUES:,} numbers."
+            raise ConfigError.at(("data",), f"{rule} Received: {rows:,} rows, shape {list(shape)}: {values:,}.")
         self.shape = list(shape)
         self.problem = problem
         self.size = rows

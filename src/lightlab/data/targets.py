@@ -129,6 +129,7 @@ def learn_target(rows: Rows, problem: Problem) -> TargetSpec:
         return TargetSpec(columns, counts=tuple(int(count) for count in labels.sum(axis=0)), rows=len(rows))
     if len(columns) > 1:
         return _learn_one_hot(rows, targets, problem, columns)
+    _refuse_fractions(rows, targets, problem)
     texts = class_names(targets.iloc[:, 0])
     sizes = texts.value_counts()
     classes = _sorted_classes(targets.iloc[:, 0])
@@ -269,6 +270,26 @@ def _numbers(rows: Rows, targets: pd.DataFrame, problem: Problem) -> np.ndarray[
     return numbers
 
 
+def _refuse_fractions(rows: Rows, targets: pd.DataFrame, problem: Problem) -> None:
+    """Refuse classes that are numbers with fractions, which are measured and not named.
+
+    Raises:
+        TargetError: with the first, where it stands, and how many there are.
+    """
+    column = targets.iloc[:, 0]
+    if not is_float_dtype(column):
+        return
+    fractions = (column % 1 != 0).to_numpy()
+    if fractions.any():
+        place = int(fractions.argmax())
+        raise TargetError(
+            f"Classes are names or whole numbers. Received in column {str(column.name)!r}: {column.iloc[place]} at "
+            f"{rows.where(targets, place)}, and so in {int(fractions.sum())} of {len(rows)} rows. Set model.problem to "
+            f"regression, mend the file, or give the classes names.",
+            about=PROBLEM_KEY,
+        )
+
+
 def _learn_one_hot(rows: Rows, targets: pd.DataFrame, problem: Problem, columns: tuple[str, ...]) -> TargetSpec:
     if problem.name == "binary":
         raise TargetError(
@@ -306,7 +327,8 @@ def _is_zero_or_one(targets: pd.DataFrame) -> bool:
 
 def _other_problem(targets: pd.DataFrame, problem: Problem) -> str:
     looks_like, reason = infer_problem(targets)
-    return "" if looks_like == problem.name else f"It looks like {looks_like} ({reason})."
+    nothing = targets.shape[1] == 1 and targets.iloc[:, 0].nunique() < 2  # which no problem is about
+    return "" if nothing or looks_like == problem.name else f"It looks like {looks_like} ({reason})."
 
 
 def _listed(names: Sequence[str], most: int = 10) -> str:

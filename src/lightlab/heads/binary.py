@@ -71,13 +71,13 @@ class BinaryHead(Head):
         """Accuracy, precision, recall and F1 at the threshold, and the area under the ROC curve."""
         from torchmetrics import classification as metrics
 
-        from lightlab.heads.auroc import BinaryAUROC
+        from lightlab.heads.scores import BinaryAUROC, BinaryF1Score, BinaryPrecision, BinaryRecall
 
         options: dict[str, Any] = {"threshold": self.threshold, "validate_args": False}
         return {
             "accuracy": metrics.BinaryAccuracy(**options),
             "auroc": BinaryAUROC(validate_args=False),
-            "f1": metrics.BinaryF1Score(**options),
-            "precision": metrics.BinaryPrecision(**options),
-            "recall": metrics.BinaryRecall(**options),
+            "f1": BinaryF1Score(**options),
+            "precision": BinaryPrecision(**options),
+            "recall": BinaryRecall(**options),
         }

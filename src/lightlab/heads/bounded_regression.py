@@ -53,14 +53,16 @@ class BoundedRegressionHead(Head):
         quantities = len(target.columns)
         super().__init__(in_features, quantities, target)
         self.loss_name = loss
+        bounds: dict[str, list[float]] = {}
         for name, bound in (("low", low), ("high", high)):
             values = [float(value) for value in bound] if isinstance(bound, list) else [float(bound)] * quantities
             if len(values) != quantities:
                 raise ValueError(
                     f"{name} is one number, or one for each of {quantities} quantities. Received: {bound}."
                 )
+            bounds[name] = values
             self.register_buffer(name, torch.tensor(values))
-        if not bool((self.low < self.high).all()):
+        if not all(least < most for least, most in zip(*bounds.values(), strict=True)):
             raise ValueError(f"low is below high. Received: low {low}, high {high}.")
 
     @property

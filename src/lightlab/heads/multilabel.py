@@ -78,16 +78,16 @@ class MultilabelHead(Head):
         """Accuracy and F1 of each label and averaged over them, and the averaged area under the ROC curve."""
         from torchmetrics import classification as metrics
 
-        from lightlab.heads.auroc import MultilabelAUROC
+        from lightlab.heads.scores import MultilabelAUROC, MultilabelF1Macro, MultilabelF1Score
 
         count = len(self.target.columns)
         options: dict[str, Any] = {"threshold": self.threshold, "validate_args": False}
         return {
             "accuracy": metrics.MultilabelAccuracy(count, average="macro", **options),
-            "f1_macro": metrics.MultilabelF1Score(count, average="macro", **options),
+            "f1_macro": MultilabelF1Macro(count, average="none", **options),
             "auroc_macro": MultilabelAUROC(count, average="none", validate_args=False),
             "accuracy/": metrics.MultilabelAccuracy(count, average="none", **options),
-            "f1/": metrics.MultilabelF1Score(count, average="none", **options),
+            "f1/": MultilabelF1Score(count, average="none", **options),
         }
 
     def valid(self, target: Tensor) -> Tensor:

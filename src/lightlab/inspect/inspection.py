@@ -15,6 +15,7 @@ from lightlab.inspect.run import Run
 from lightlab.inspect.tensorboard.board import EMBEDDINGS, MISTAKES, Board, amount
 from lightlab.inspect.tensorboard.logger import RunLogger
 from lightlab.module import Model
+from lightlab.terminal import say
 from lightlab.training.history import History
 from lightlab.training.options import TensorBoardOptions
 from lightlab.training.run_folder import RunFolder
@@ -93,7 +94,7 @@ def _forgiving(what: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        print(f"warning: lightlab could not {what}: {type(error).__name__}: {error}", flush=True)
+        say(f"warning: lightlab could not {what}: {type(error).__name__}: {error}")
 
 
 @contextmanager

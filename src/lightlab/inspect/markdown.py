@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from lightlab.terminal import printable
+
 #: What Markdown, or HTML in it, takes for more than letters; an underscore within a word is none.
 _SPECIAL = re.compile(r"[\\`*\[\]<>|~$&]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 
@@ -16,7 +18,20 @@ def escape(value: Any) -> str:
     >>> print(escape("a|b"), escape("<i>"), escape("__init__"), escape("f1_macro"))
     a\|b \<i\> \_\_init\_\_ f1_macro
     """
-    return _SPECIAL.sub(lambda found: f"\\{found[0]}", " ".join(str(value).split()))
+    return _SPECIAL.sub(lambda found: f"\\{found[0]}", " ".join(printable(value).split()))
+
+
+def fence(text: str, language: str) -> str:
+    """Return a block of code, which nothing in the text ends early.
+
+    >>> print(fence("a: 1", "yaml"))
+    ```yaml
+    a: 1
+    ```
+    """
+    longest = max(map(len, re.findall(r"`+", text)), default=0)
+    marks = "`" * max(3, longest + 1)
+    return f"{marks}{language}\n{text.rstrip()}\n{marks}"
 
 
 def table(heading: Sequence[str], rows: Iterable[Sequence[str]], numbers: Iterable[bool]) -> str:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lightlab.errors import RunError
+from lightlab.files import write_text
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,15 @@ class Outcome:
     md5: str
 
     def write(self, path: Path) -> None:
-        """Write ``metrics.json``; what is not a number becomes null, as JSON has no NaN."""
+        """Write ``metrics.json``; what is not a number becomes null, as JSON has no NaN.
+
+        Raises:
+            RunError: it can't be written.
+        """
         values = asdict(self)
         for split in ("validation", "test"):
             values[split] = {name: value if math.isfinite(value) else None for name, value in values[split].items()}
-        path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+        write_text(json.dumps(values, indent=2) + "\n", path, "metrics")
 
     def table(self, run: Path) -> str:
         """Return the table for people.

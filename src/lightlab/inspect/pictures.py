@@ -51,7 +51,7 @@ def to_png(image: Image.Image | Pixels) -> bytes:
 
 def from_text(text: str) -> Pixels:
     """Return an image, (height, width, 3), from PNG in base64."""
-    with Image.open(io.BytesIO(base64.b64decode(text))) as image:
+    with Image.open(io.BytesIO(base64.b64decode(text)), formats=("PNG",)) as image:
         return np.asarray(image.convert("RGB"))
 
 

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from lightlab.config.documents import Loader
+from lightlab.config.documents import load_plain
 from lightlab.errors import RunError, did_you_mean, sentences
 from lightlab.inspect.evaluation.record import Evaluation, read_evaluation
 from lightlab.inspect.outcome import Outcome, read_outcome
+from lightlab.terminal import say
 from lightlab.training.run_paths import (
     BEST,
     CONFIG,
@@ -77,7 +78,7 @@ class Run:
         Raises:
             RunError: it can't be read.
         """
-        return self._read(CONFIG, _read_yaml)
+        return self._read(CONFIG, load_plain)
 
     @cached_property
     def environment(self) -> dict[str, Any]:
@@ -237,13 +238,28 @@ def find_runs(path: str | os.PathLike[str]) -> list[Run]:
     return [Run(run) for run in found]
 
 
+def find_latest_run(path: str | os.PathLike[str], what: str) -> Run:
+    """Return the run that a folder is, or the latest of a config's below it, and say if there are others.
+
+    Args:
+        path: the folder.
+        what: the name of what is made of it, for messages: "A report".
+
+    Raises:
+        RunError: there is none, or there are several configs'.
+    """
+    runs = find_runs(path)
+    configs = dict.fromkeys(run.path.parent for run in runs)
+    if len(configs) > 1:
+        raise RunError(f"{what} is of one run. {path} has runs of several configs: {', '.join(map(str, configs))}.")
+    if len(runs) > 1:
+        say(f"{path} has {len(runs)} runs: this is of the latest, {runs[-1].path}.", is_error=True)
+    return runs[-1]
+
+
 def _runs_below(folder: Path) -> list[Path]:
     found = [file.parent for file in folder.glob(f"**/{CONFIG}") if is_run(file.parent)]
     return sorted(found, key=lambda run: (str(run.parent), version_number(run), run.name))
-
-
-def _read_yaml(text: str) -> Any:
-    return yaml.load(text, Loader=Loader)
 
 
 def _choose(history: pd.DataFrame, metrics: tuple[str, ...]) -> list[Chart]:

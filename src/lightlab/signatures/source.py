@@ -132,7 +132,7 @@ class Module:
             if not all(self.is_harmless(node) for node in ast.walk(unquoted)):
                 return Any
             code = compile(ast.fix_missing_locations(ast.Expression(unquoted)), self.name, "eval")
-            return eval(code, {"__builtins__": {}}, _Scope(self))
+            return eval(code, {"__builtins__": {}}, _Scope(self))  # noqa: S307 - code that is installed, its calls left out
         except Exception:
             return Any
 

@@ -64,6 +64,7 @@ class HeadCase(Case):
         yield self.check(decoded_columns)
         yield self.check(metrics_take_what_the_head_gives)
         yield self.check(survives_saving)
+        yield self.check(is_built_without_memory)
         yield from documentation_checks(self)
 
     @property
@@ -216,3 +217,18 @@ def survives_saving(case: HeadCase) -> None:
     case.require(torch.equal(expected, losses), rule, f"{losses} from a copy with the saved state, for {expected}")
     decoded, again = (each.decode(each(features)) for each in (head, fresh))
     case.require(decoded == again, rule, f"{again} from a copy with the saved state, for {decoded}")
+
+
+def is_built_without_memory(case: HeadCase) -> None:
+    """Built on torch's meta device, as a checkpoint's head is at first, it has weights of the same shapes."""
+    try:
+        with torch.device("meta"):
+            head = case.build()
+            EpochMetrics(head, case.target.columns)
+    except Exception as error:
+        case.require(False, "A head is built without a look at values, on torch's meta device, too.", error)
+        return
+    expected, found = (
+        {name: tuple(each.shape) for name, each in of.state_dict().items()} for of in (case.build(), head)
+    )
+    case.require(found == expected, f"On torch's meta device a head has the weights {expected}.", found)

@@ -62,6 +62,7 @@ class LayerCase(Case):
             size = "x".join(map(str, shape))
             yield self.check(shape_is_what_a_forward_gives, shape, on=size)
             yield self.check(survives_saving, shape, on=size)
+            yield self.check(is_built_without_memory, shape, on=size)
             yield self.check(gradient_flows, shape, on=size)
             if self.name in ACTIVATIONS:
                 yield self.check(activation_keeps_the_shape, shape, on=size)
@@ -125,6 +126,20 @@ def survives_saving(case: LayerCase, shape: Shape) -> None:
         "All that decides over the outputs in evaluation is in state_dict, or comes from the config.",
         f"{outputs} from a copy with the saved state, for {expected}",
     )
+
+
+def is_built_without_memory(case: LayerCase, shape: Shape) -> None:
+    """Built on torch's meta device, as a checkpoint's network is at first, it has weights of the same shapes."""
+    network, inferred = case.build(shape)
+    try:
+        with torch.device("meta"):
+            shapes, inferred_so = case.build(shape)
+    except Exception as error:
+        case.require(False, "A layer is built without a look at values, on torch's meta device, too.", error)
+        return
+    expected, found = ({name: tuple(each.shape) for name, each in of.state_dict().items()} for of in (network, shapes))
+    case.require(found == expected, f"On torch's meta device a layer has the weights {expected}.", found)
+    case.require(inferred_so == inferred, f"There, too, a sample leaves as ({_sizes(inferred)}).", inferred_so)
 
 
 def activation_keeps_the_shape(case: LayerCase, shape: Shape) -> None:

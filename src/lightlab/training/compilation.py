@@ -18,6 +18,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.plugins.precision import MixedPrecision, Precision
 from lightning.pytorch.utilities import rank_zero_only
 
+from lightlab import terminal
 from lightlab.batch import Batch
 from lightlab.compiled.compiled_step import CompiledSteps
 from lightlab.compiled.request import FAILURE, PACKAGE, Request, batch_tensors, describe, frozen_parameters
@@ -36,7 +37,7 @@ STEPS, SMALL = range(8, 12), 2**23
 #: Steps are timed over so many seconds each time, and so often before each decision.
 LOOK_SECONDS, TIMED = 0.1, 5
 
-say = rank_zero_only(print)
+say = rank_zero_only(terminal.say)
 
 
 def why_not(trainer: Trainer) -> str | None:
@@ -51,6 +52,8 @@ def why_not(trainer: Trainer) -> str | None:
         return f"it is done on CPUs, and not on {trainer.strategy.root_device.type}"
     if trainer.accumulate_grad_batches > 1:
         return "gradients are accumulated"
+    if trainer._detect_anomaly:
+        return "detect_anomaly looks at each operation"
     if type(precision) not in (Precision, MixedPrecision) or getattr(precision, "scaler", None) is not None:
         return f"precision {precision.precision} has steps of its own"
     return None
@@ -76,10 +79,11 @@ def compile_network(trainer: Trainer, wanted: Compile, reason: str) -> None:
     """
     import torch._dynamo
 
-    say(f"compile: the layers alone, since steps as a whole can't be: {reason}.", flush=True)
+    say(f"compile: the layers alone, since steps as a whole can't be: {reason}.")
     torch._dynamo.config.suppress_errors = True  # without a C++ compiler, say
     network: Any = trainer.lightning_module.network
-    network.compile(mode=_mode(wanted))
+    # Each shape by itself: what is compiled would else depend on those before, which a resumed training has not seen.
+    network.compile(mode=_mode(wanted), dynamic=False)
 
 
 def _mode(wanted: Compile) -> str:
@@ -207,7 +211,7 @@ class Compilation:
         self._folder = Path(tempfile.mkdtemp(prefix="lightlab-compile-"))
         self._request.write(self._folder)
         paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
-        self._process = subprocess.Popen(
+        self._process = subprocess.Popen(  # noqa: S603 - all of its words are written here
             [sys.executable, "-P", "-m", "lightlab.compiled.worker", str(self._folder)],
             process_group=0,
             env={**os.environ, "PYTHONPATH": paths},
@@ -242,7 +246,7 @@ class Compilation:
 
     def _wait(self) -> None:
         assert self._process is not None
-        say("compile: one moment, a step is being compiled …", flush=True)
+        say("compile: one moment, a step is being compiled …")
         self._process.wait()
         self._load()
         if self.steps is not None:

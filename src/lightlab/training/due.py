@@ -84,6 +84,8 @@ def why_single(trainer: Any) -> str | None:
         return f"{type(model).__name__}.training_step may log, or leave out a batch"
     if own := [name for name in STEP_METHODS if getattr(type(model), name) is not getattr(LightningModule, name)]:
         return f"{type(model).__name__} has its own {own[0]}"
+    if getattr(getattr(model, "finite_numbers", None), "skips", False):
+        return "non_finite: skip looks at each"
     for each in [*trainer.callbacks, model]:
         known = isinstance(each, Sampler) or any(isinstance(each, kind) and _knows(each, kind) for kind in KNOWN)
         if not known and (hooks := _batch_hooks(each, Callback if isinstance(each, Callback) else LightningModule)):

@@ -31,6 +31,8 @@ class EagerStep:
         own = type(self.model).configure_gradient_clipping
         self._clips_in_its_way = own is not LightningModule.configure_gradient_clipping
         self._changes = list(self._changes_of_batches())
+        self._numbers: Any = getattr(self.model, "finite_numbers", None)
+        self._looks = self._numbers is not None and self._numbers.looks_at_gradients
 
     def transfer(self, batch: Any) -> Any:
         """Return a batch where and as the model takes it: converted, moved, augmented."""
@@ -65,7 +67,7 @@ class EagerStep:
             loss = loss / every if every > 1 else loss
             self.model.backward(loss if self.scaler is None else self.scaler.scale(loss))
         if is_last:
-            self._move()
+            self._move(batch, index)
 
     def _alone(self) -> Any:
         """Keep gradients to this process: they are summed over all with the last of those that are accumulated."""
@@ -73,11 +75,13 @@ class EagerStep:
             return cast("Any", self.strategy.model).no_sync()
         return nullcontext()
 
-    def _move(self) -> None:
+    def _move(self, batch: Any, index: int) -> None:
         """Clip the gradients, and move the weights by them."""
         trainer = self.trainer
         if self.scaler is not None and not getattr(self.optimizer, "_step_supports_amp_scaling", False):
             self.scaler.unscale_(self.optimizer)
+        if self._looks:
+            self._numbers.see_gradients(batch, index)
         if self._clips_in_its_way or trainer.gradient_clip_val:
             clip = trainer.gradient_clip_val, trainer.gradient_clip_algorithm
             self.model.configure_gradient_clipping(self.optimizer, *clip)

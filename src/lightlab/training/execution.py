@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any
 
 import lightning
@@ -13,18 +11,15 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_only
 
 from lightlab.errors import ConfigError
+from lightlab.terminal import say
 from lightlab.training.compilation import Compilation, compile_network, why_not
 from lightlab.training.due import why_single
 from lightlab.training.fused_loop import FusedEpochLoop
+from lightlab.training.memory import keep_memory
 from lightlab.training.options import Compile, StepsPerExecution
 
 #: The releases of Lightning whose loop is known, part by part; another one is left to itself.
 KNOWN_LIGHTNING = ("2.6.",)
-#: From glibc's malloc.h.
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-#: Memory up to such a size is kept for the next step, in bytes: the most that mallopt takes, and that it took up to
-#: glibc 2.34.
-KEPT_BYTES, KEPT_BYTES_BEFORE = 2**31 - 1, 2**25
 
 
 class Execution(Callback):
@@ -71,7 +66,7 @@ class Execution(Callback):
             self.compilation = self._compile(trainer)
             loop.begin(self.compilation)
         steps = "" if reason is None else f", one step at a time ({reason})"
-        rank_zero_only(print)(f"speed: {', '.join(settings(trainer))}{steps}", flush=True)
+        rank_zero_only(say)(f"speed: {', '.join(settings(trainer))}{steps}")
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """End what compiles."""
@@ -145,16 +140,3 @@ def set_device_defaults(options: dict[str, Any]) -> None:
     if options.get("benchmark") is None and not options.get("deterministic"):
         options["benchmark"] = True
     torch.set_float32_matmul_precision("high")
-
-
-def keep_memory() -> None:
-    """Have glibc keep the memory that a step gives back for the next one, instead of returning it to the system.
-
-    A step on a CPU takes and gives back the same large pieces over and over; the system clears each anew, which costs a
-    convolutional network up to half its time. Other C libraries have no such setting, and are left alone.
-    """
-    with suppress(OSError, AttributeError):
-        libc = ctypes.CDLL(None)
-        libc.gnu_get_libc_version  # noqa: B018 - others may have a mallopt that means something else
-        if any(libc.mallopt(M_MMAP_THRESHOLD, size) for size in (KEPT_BYTES, KEPT_BYTES_BEFORE)):
-            libc.mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)

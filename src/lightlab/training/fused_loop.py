@@ -8,11 +8,11 @@ from typing import Any, cast
 
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loops.fetchers import _DataFetcher
-from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 
 from lightlab.training.compilation import Compilation
 from lightlab.training.due import Sampler, batches_until_due, looks_at_clock
 from lightlab.training.eager_step import EagerStep
+from lightlab.training.epoch_loop import InterruptibleEpochLoop
 
 #: So long an execution takes at most where somebody looks at the clock, in seconds.
 SECONDS = 0.1
@@ -20,7 +20,7 @@ SECONDS = 0.1
 STEPS_TOGETHER = 32
 
 
-class FusedEpochLoop(_TrainingEpochLoop):
+class FusedEpochLoop(InterruptibleEpochLoop):
     """Lightning's loop over the batches of an epoch, which leaves most of them to a step with nothing around it.
 
     An execution is some batches in a row. The last of them is Lightning's own: callbacks, loggers, checkpoints and
@@ -33,9 +33,7 @@ class FusedEpochLoop(_TrainingEpochLoop):
     """
 
     def __init__(self, trainer: Trainer, steps_per_execution: int | None) -> None:
-        stock = trainer.fit_loop.epoch_loop
-        super().__init__(trainer, min_steps=stock.min_steps, max_steps=stock.max_steps)
-        self.val_loop = stock.val_loop  # it knows its data already
+        super().__init__(trainer)
         self.steps_per_execution = steps_per_execution
         self.compilation: Compilation | None = None
         self._samplers: list[Sampler] = []
@@ -85,21 +83,17 @@ class FusedEpochLoop(_TrainingEpochLoop):
         until = now + SECONDS if self._looks_at_clock else math.inf
         if compilation is not None:
             compilation.begin_execution()
-        while taken < count and now < until and not self._is_terminated:
-            size = min(count - taken, 1 if compilation is None else compilation.at_once)
-            block = [step.transfer(next(batches)) for _ in range(size)]
-            data_fetcher.fetched += size
+        while taken < count and now < until and not self._is_told_to_end:
+            block = [step.transfer(next(batches))]
             if compilation is not None and self.global_step > 0:  # before, the optimizer has no state
-                compilation.see(block[0])
+                compilation.see(block[0])  # from here on, if it waits for them: a resumed training has the same steps
+            size = min(count - taken, 1 if compilation is None else compilation.at_once)
+            block += [step.transfer(next(batches)) for _ in range(size - 1)]
+            data_fetcher.fetched += size
             self._train(block, step)
             taken, before, now = taken + size, now, time.monotonic()
             if compilation is not None:
                 compilation.took(size, now - before)
-
-    @property
-    def _is_terminated(self) -> bool:
-        """Whether the process is told to end. Of several each must take all steps: Lightning has them end together."""
-        return self.trainer.world_size == 1 and bool(self.trainer.received_sigterm)
 
     def _train(self, block: list[Any], step: EagerStep) -> None:
         """Train on some batches: all at once where such steps are compiled, else on each."""

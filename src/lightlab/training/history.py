@@ -18,8 +18,9 @@ from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from torch import Tensor, nn
 
 from lightlab.batch import Batch
-from lightlab.errors import RunError
+from lightlab.errors import NotFiniteError, RunError
 from lightlab.files import write_text
+from lightlab.terminal import say
 from lightlab.training.run_folder import RunFolder
 from lightlab.training.run_paths import FIRST_COLUMNS, HISTORY
 
@@ -84,6 +85,69 @@ class History(Callback):
         self._sampled: list[tuple[int, float, Tensor | None]] = []
         self._rate = 0.0
         self._written = self._began = self._epoch_began = self._validation_began = 0.0
+        self._written_step = 0
+        self._state: dict[str, Any] = {}
+
+    # Checkpoints
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what the file may not have yet: the latest rows, and what was seen of the epoch so far."""
+        now = time.monotonic()
+        state: dict[str, Any] = {
+            "rows": [row for step, row in self.rows.items() if step >= self._written_step],
+            "seconds": now - self._began,
+            "first_gradients": torch.tensor(list(self.first_gradients.values()), dtype=torch.float64),
+        }
+        if self._begun:
+            steps, rates, norms = zip(*self._sampled, strict=True) if self._sampled else ((), (), ())
+            state["epoch"] = {
+                "number": self._number,
+                "seconds": now - self._epoch_began,
+                "validating": self._validating,
+                "count": self._count,
+                "rate": self._rate,
+                "sampled": [list(steps), list(rates), [norm.cpu() for norm in norms if norm is not None]],
+            }
+        return state if self.rows or self._begun else {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from there when training starts."""
+        self._state = state_dict
+
+    def _go_on(self, trainer: Trainer, model: LightningModule) -> None:
+        """Take over what a run that is gone on from has seen."""
+        state, self._state = self._state, {}
+        self.rows = rows_before(trainer, trainer.global_step - bool(state))
+        self.rows |= {int(row["step"]): dict(row) for row in state.get("rows", [])}
+        self._epoch_began = time.monotonic()
+        seconds = state.get("seconds", max((row["seconds"] for row in self.rows.values()), default=0.0))
+        self._began = self._epoch_began - seconds
+        gradients = state.get("first_gradients", torch.empty(0)).tolist()
+        if len(gradients) == len(self._trained):
+            self.first_gradients = {
+                name: (one, other) for name, (one, other) in zip(self._trained, gradients, strict=True)
+            }
+        if "epoch" in state:
+            self._enter(trainer, model, **state["epoch"])
+
+    def _enter(
+        self,
+        trainer: Trainer,
+        model: LightningModule,
+        number: int,
+        seconds: float,
+        validating: float,
+        count: int,
+        rate: float,
+        sampled: Sequence[list[Any]],
+    ) -> None:
+        """Go on in an epoch."""
+        self._begin(trainer, model, number)
+        self._epoch_began -= seconds
+        self._validating, self._count, self._rate = validating, count, rate
+        steps, rates, norms = sampled
+        norms = [norm.to(trainer.strategy.root_device) for norm in norms] or [None] * len(steps)
+        self._sampled = list(zip(steps, rates, norms, strict=True))
 
     # Hooks
 
@@ -92,23 +156,21 @@ class History(Callback):
         whole = isinstance(trainer.strategy, SingleDeviceStrategy | DDPStrategy)  # others keep parameters in pieces
         trained = {name: each for name, each in pl_module.named_parameters() if each.requires_grad}
         self._trained = trained if whole else {}
-        self.rows = rows_before(trainer)
-        self._epoch_began = time.monotonic()
-        self._began = self._epoch_began - max((row["seconds"] for row in self.rows.values()), default=0.0)
         self._tell(trainer, "begin", pl_module)
+        self._go_on(trainer, pl_module)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Close the epoch before, whose figures are only all there now, and begin the next."""
         self._close(trainer, pl_module)
         self._epoch_began = time.monotonic()
         self._is_whole = True
-        self._begin(trainer, pl_module)
+        self._begin(trainer, pl_module, trainer.current_epoch + 1)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Begin an epoch that is gone on with in its middle: then Lightning says nothing of its start."""
+        """Begin an epoch that is gone on with in its middle, where nothing is known of what was seen of it."""
         if not self._begun:
             self._is_whole = False
-            self._begin(trainer, pl_module)
+            self._begin(trainer, pl_module, trainer.current_epoch + 1)
 
     def on_before_optimizer_step(
         self, trainer: Trainer, pl_module: LightningModule, optimizer: torch.optim.Optimizer
@@ -159,19 +221,21 @@ class History(Callback):
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Keep what there is: of an epoch that broke off its gradients, which may say why."""
-        if trainer.global_step == 0:  # no run comes of it
+        if trainer.global_step == 0 or self.folder.path is None:  # no run comes of it
             return
         if self._begun and self._sampled:
             with suppress(RuntimeError):  # the device may be what has failed
                 self._row(trainer).update(self._sampled_figures(trainer))
+        if self._begun and isinstance(exception, NotFiniteError):
+            self._row(trainer).update(exception.figures)
         if self.rows:
             self._write(trainer)
 
     # An epoch
 
-    def _begin(self, trainer: Trainer, model: LightningModule) -> None:
+    def _begin(self, trainer: Trainer, model: LightningModule, number: int) -> None:
         self._begun = True
-        self._number = trainer.current_epoch + 1
+        self._number = number
         steps = trainer.num_training_batches / trainer.accumulate_grad_batches
         # The last step of an epoch is seen in any case; an epoch of unknown length is looked at from its start on.
         self._last_step = math.ceil(steps) - 1 if math.isfinite(steps) else 0
@@ -235,9 +299,10 @@ class History(Callback):
             return
         try:
             write_text(history_text(self.rows.values()), self.folder.path / HISTORY, "history")
+            self._written_step = max(self.rows, default=0)
         except RunError as error:
             if not self._warned:
-                print(f"warning: {error} Training goes on, and it is tried again.", flush=True)
+                say(f"warning: {error} Training goes on, and it is tried again.")
             self._warned = True
 
     def _tell(self, trainer: Trainer, what: str, *given: Any) -> None:
@@ -253,7 +318,7 @@ class History(Callback):
             if trainer.world_size > 1:
                 raise
             self.observer = None
-            print(f"warning: TensorBoard shows no more than curves from here on: {type(error).__name__}: {error}")
+            say(f"warning: TensorBoard shows no more than curves from here on: {type(error).__name__}: {error}")
 
 
 def gradient_norms(parameters: Iterable[nn.Parameter]) -> Tensor:
@@ -289,8 +354,8 @@ def history_text(rows: Iterable[Row]) -> str:
     return text.getvalue()
 
 
-def rows_before(trainer: Trainer) -> dict[int, Row]:
-    """Return the rows, by step, of the run that is gone on from, up to its checkpoint; none where there is no such."""
+def rows_before(trainer: Trainer, last: int) -> dict[int, Row]:
+    """Return the rows, by step, of the run that is gone on from, up to a step; none where there is no such run."""
     file = Path(trainer.ckpt_path or "").parent.parent / HISTORY
     if trainer.ckpt_path is None or not file.is_file():
         return {}
@@ -300,10 +365,10 @@ def rows_before(trainer: Trainer) -> dict[int, Row]:
         if not set(FIRST_COLUMNS) <= set(table.fieldnames or FIRST_COLUMNS):
             raise ValueError("another file of this name")
         rows = [{name: _number(value) for name, value in row.items() if value} for row in table]
-        return {int(row["step"]): row for row in rows if row["step"] <= trainer.global_step and row["epoch"]}
+        return {int(row["step"]): row for row in rows if row["step"] <= last and row["epoch"]}
     except (OSError, ValueError, KeyError, AttributeError, TypeError, csv.Error):
         if trainer.is_global_zero:
-            print(f"warning: {file} can't be read as the history of the run before: curves begin here.", flush=True)
+            say(f"warning: {file} can't be read as the history of the run before: curves begin here.")
         return {}
 
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 Mode = Literal["min", "max"]
 #: At most so many batches in one go; ``auto`` for as many as there are until something is due.
 StepsPerExecution = Literal["auto"] | Annotated[int, Field(ge=1)]
+#: What is done where the loss or a gradient of a step is no finite number.
+NonFinite = Literal["stop", "skip"]
 #: How torch.compile trades time of compiling for speed; see its ``mode``.
 CompileMode = Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"]
 #: Whether steps are compiled; ``auto`` where it pays.

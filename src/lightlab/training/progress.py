@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as RichProgress
 
+from lightlab.terminal import printable, say
+
 #: Seconds between two drawings of the bar: what is drawn is read from the device, which then has to be waited for.
 REFRESH_SECONDS = 0.1
 
@@ -99,7 +101,7 @@ class Progress(ProgressBar):
         if self._shown:
             names = dict.fromkeys(["train/loss", "val/loss", self.monitor])
             values = {name: trainer.callback_metrics[name] for name in names if name in trainer.callback_metrics}
-            print(self._shown, *_format(values), sep="  ", flush=True)
+            say(self._shown, *_format(values), sep="  ")
             self._shown = ""
 
     def _epoch(self, trainer: Trainer) -> str:
@@ -113,4 +115,4 @@ class Progress(ProgressBar):
 
 
 def _format(values: dict[str, Any]) -> list[str]:
-    return [f"{name} {float(value):.4g}" for name, value in values.items()]
+    return [printable(f"{name} {float(value):.4g}") for name, value in values.items()]

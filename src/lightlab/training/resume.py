@@ -10,28 +10,47 @@ from typing import Any, NoReturn
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 
-from lightlab.errors import ConfigError
+from lightlab.checkpoint import read_checkpoint
+from lightlab.errors import CheckpointError, ConfigError
+from lightlab.files import explained, replacing
 from lightlab.optim import parse_optimizer, parse_scheduler
 
+#: What a training goes on with, beside weights and what describes the model.
+RESUMED = ("epoch", "global_step", "loops", "optimizer_states", "lr_schedulers")
 
-def check_resumable(checkpoint: Mapping[str, Any], model: Any, max_epochs: int | None) -> None:
+
+def check_resumable(
+    checkpoint: Mapping[str, Any], model: Any, max_epochs: int | None, max_steps: int | None = None
+) -> None:
     """Hold a checkpoint against the config that goes on from it.
 
     Args:
         checkpoint: as it was read.
         model: built from the config.
         max_epochs: the Trainer's.
+        max_steps: likewise.
 
     Raises:
         CheckpointError: it is of another model, or other data.
         ConfigError: there is nothing left to train, or another optimizer or schedule than its own.
     """
+    if missing := [part for part in RESUMED if part not in checkpoint]:
+        raise CheckpointError(
+            f"A training goes on from a checkpoint as fit writes it, with all of {', '.join(RESUMED)}. This one is for "
+            f"predictions alone: it has no {', '.join(missing)}."
+        )
     model.on_load_checkpoint(checkpoint)
-    reached = checkpoint["epoch"] + 1
+    reached = epochs_over(checkpoint)
     if max_epochs is not None and 0 <= max_epochs <= reached:
         raise ConfigError.at(
             ("trainer", "max_epochs"),
             f"max_epochs counts the epochs before the checkpoint, too: {reached}. Received: {max_epochs}.",
+        )
+    steps = checkpoint["global_step"]
+    if max_steps is not None and 0 <= max_steps <= steps:
+        raise ConfigError.at(
+            ("trainer", "max_steps"),
+            f"max_steps counts the steps before the checkpoint, too: {steps}. Received: {max_steps}.",
         )
     stored = checkpoint["hyper_parameters"]
     optimizer = parse_optimizer(stored["optimizer"], ("model", "optimizer"))
@@ -48,6 +67,19 @@ def check_resumable(checkpoint: Mapping[str, Any], model: Any, max_epochs: int |
             f"The schedule {schedule.name} runs over the whole training, which was {planned} epochs. "
             f"Received: {max_epochs}. Give the schedule a length of its own in init_args, in a new run.",
         )
+
+
+def epochs_over(checkpoint: Mapping[str, Any]) -> int:
+    """Return how many epochs have all their steps behind them, and their validation."""
+    loops = checkpoint["loops"]["fit_loop"]
+    place = loops["epoch_loop.state_dict"].get("resume", {}).get("place")
+    if place is None:
+        return int(checkpoint["epoch"]) + 1
+    epochs = loops["epoch_progress"]["current"]
+    if place in ("epoch", "between epochs"):
+        return int(epochs["processed"])
+    is_last = place == "validation" and loops["epoch_loop.batch_progress"]["is_last_batch"]
+    return int(epochs["ready"]) - (not is_last)
 
 
 def _refuse(name: str, stored: object, given: object) -> NoReturn:
@@ -70,9 +102,9 @@ class Resume(Callback):
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Adapt the stored states before they are restored."""
-        for optimizer in checkpoint.get("optimizer_states", []):
-            for group in optimizer["param_groups"]:
-                if "initial_lr" not in group:  # with a schedule the rate is the schedule's
+        if not checkpoint["lr_schedulers"]:  # with a schedule the rate is the schedule's
+            for optimizer in checkpoint["optimizer_states"]:
+                for group in optimizer["param_groups"]:
                     group |= self.arguments
         states = checkpoint.get("callbacks", {})
         for callback in trainer.callbacks:  # type: ignore[attr-defined]  # Lightning sets it untyped
@@ -80,25 +112,59 @@ class Resume(Callback):
             if state is None:
                 continue
             if isinstance(callback, EarlyStopping):
-                state["patience"] = callback.patience
-            elif isinstance(callback, ModelCheckpoint):
-                _carry_over(state, Path(callback.dirpath or "."), trainer)
+                _go_on_waiting(state, callback.patience, checkpoint)
+            elif isinstance(callback, ModelCheckpoint) and not _carry_over(
+                state, Path(callback.dirpath or "."), trainer, checkpoint["global_step"]
+            ):
+                del states[callback.state_key]
 
 
-def _carry_over(state: dict[str, Any], folder: Path, trainer: Trainer) -> None:
-    """Copy the best checkpoint so far into the new run, and have the state point there.
+def _go_on_waiting(state: dict[str, Any], patience: int, checkpoint: Mapping[str, Any]) -> None:
+    """Have early stopping count on, with as much patience as the config says.
 
-    Lightning forgets the best score when the folder is another, and would take worse weights for the best.
+    Raises:
+        ConfigError: it has stopped the training.
     """
-    old = Path(state["best_model_path"])
-    if not old.is_file():
-        return
-    new = folder / old.name
-    if trainer.is_global_zero:
-        folder.mkdir(parents=True, exist_ok=True)
-        if old.resolve() != new.resolve():  # a callback of one's own may have a folder of its own
-            shutil.copyfile(old, new)
-    paths = {"best_model_path", "kth_best_model_path", "last_model_path"}
-    state |= {name: str(folder / Path(state[name]).name) for name in paths if state[name]}
-    state["best_k_models"] = {str(new): score for score in state["best_k_models"].values()}
-    state["dirpath"] = str(folder)
+    state["patience"] = patience
+    place = checkpoint["loops"]["fit_loop"]["epoch_loop.state_dict"].get("resume", {})
+    if state["wait_count"] >= patience and not place.get("stops"):
+        raise ConfigError.at(
+            ("early_stopping", "patience"),
+            f"The training has stopped early, after {state['wait_count']} validations that were no better. Received: "
+            f"{patience}. Set more patience to go on.",
+        )
+
+
+def _carry_over(state: dict[str, Any], folder: Path, trainer: Trainer, step: int) -> bool:
+    """Copy the best checkpoint so far into the new run, and have the state point there; return whether there is one.
+
+    Lightning forgets the best score when the folder is another, and would take worse weights for the best. It also
+    removes files in its folder that a state names, once there are better ones. A checkpoint may come from anyone, so
+    that of its paths only the names count: those of checkpoints beside it, or in the callback's own folder.
+    """
+    name = _checkpoint_name(state["best_model_path"])
+    places = (folder, Path(trainer.ckpt_path or folder).parent)
+    old = next((place / name for place in places if name and (place / name).is_file()), None)
+    if old is None or old.is_symlink():
+        return False
+    if read_checkpoint(old)["global_step"] > step:  # it was replaced since by one that the training will find again
+        return False
+    new = folder / name
+    if trainer.is_global_zero and old != new:
+        with explained(new, "checkpoint"):
+            folder.mkdir(parents=True, exist_ok=True)
+            with old.open("rb") as source, replacing(new) as target:
+                shutil.copyfileobj(source, target)
+    models = {str(folder / _checkpoint_name(path)): score for path, score in state["best_k_models"].items()}
+    kept = {path: score for path, score in models.items() if path == str(new) or Path(path).is_file()}
+    worst = str(folder / _checkpoint_name(state["kth_best_model_path"]))
+    state |= {"best_k_models": kept, "kth_best_model_path": worst if worst in kept else next(iter(kept), "")}
+    last = _checkpoint_name(state["last_model_path"])
+    state |= {"best_model_path": str(new), "last_model_path": last and str(folder / last), "dirpath": str(folder)}
+    return True
+
+
+def _checkpoint_name(path: object) -> str:
+    """Return the last part of a path; nothing where that is no checkpoint's name."""
+    name = Path(str(path)).name
+    return name if name.endswith(ModelCheckpoint.FILE_EXTENSION) else ""

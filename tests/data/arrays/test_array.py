@@ -220,7 +220,7 @@ def test_pixels_out_of_range(source):
     x = np.random.default_rng(0).random((ROWS, 1, 4, 4)).astype(np.float32)
     x[7, 0, 1, 2] = 1.5
     with pytest.raises(
-        DataError, match=r"numbers from 0 to 1\. Received in x\.npy: .* to 1\.5 in row 7, and so in 1 of"
+        DataError, match=r"numbers from 0 to 1\. Received in x\.npy: 1\.5 in row 7, place \(0, 1, 2\), and so in 1 of"
     ):
         source(**write("npy", x, signals(1)[1]), image=True).connect("binary")
 
@@ -246,9 +246,9 @@ def test_images_of_other_shapes(shape):
         (lambda x: x[:, :0], r"not empty\. Received: .*, of shape \(40, 0\)"),
         (lambda x: x.astype(np.complex64), "Inputs are numbers. Received: .*, of type complex64"),
         (lambda x: x.astype("U3"), "Inputs are numbers. Received: .*, of type"),
-        (lambda x: x * np.nan, "finite numbers. Received in .*: NaN or inf in row 0, and so in 40 of 40 rows"),
-        (lambda x: np.where(np.arange(40)[:, None] == 9, np.inf, x), "NaN or inf in row 9, and so in 1 of 40"),
-        (lambda x: x.astype(np.float64) * 1e300, "NaN or inf in row 0"),
+        (lambda x: x * np.nan, "finite numbers .* Received in .*: nan in row 0, feature 0, and so in 40 of 40 rows"),
+        (lambda x: np.where(np.arange(40)[:, None] == 9, np.inf, x), "inf in row 9, feature 0, and so in 1 of 40"),
+        (lambda x: x.astype(np.float64) * 1e300, "inf in row 0, feature 0"),
         (lambda x: x.astype(np.float64) * 1e-3 + 1.7e9, "more than single precision rounds them"),
         (lambda x: np.arange(120).reshape(40, 3) + 2**40, "more than single precision rounds them"),
         (lambda x: x[:1], "1 rows, of which the split"),
@@ -275,7 +275,7 @@ def test_inputs_that_can_t_be_used(ending, make, message):
         (np.zeros(ROWS, "datetime64[s]"), DataError, r"numbers or text\. Received: 'y'"),
         (np.zeros(ROWS), TargetError, "two classes"),
         (np.array([0, 1, np.nan, 1] * 10), TargetError, r"Missing in column 'y': .* first at f\.npz, row \d+"),
-        (np.array([0, 1, np.inf, 1] * 10), TargetError, "two classes"),
+        (np.array([0, 1, np.inf, 1] * 10), TargetError, r"whole numbers\. Received in column 'y': inf at f\.npz, row"),
     ],
 )
 def test_targets_that_can_t_be_used(targets, error, message):
@@ -481,7 +481,7 @@ def test_stored_rows_that_are_not_finite(ending, split):
     """A value that is not finite is named with its row, in whatever split it is, before it becomes a weight."""
     x, y = signals(3, rows=600)
     x[433, 1] = np.nan
-    with pytest.raises(DataError, match=r"finite numbers\. Received in .*: NaN or inf in row 433, and so in 1 of"):
+    with pytest.raises(DataError, match=r"finite numbers .*Received in .*: nan in row 433, feature 1, and so in 1 of"):
         Stored(**write(ending, x, y), split=split).connect("binary")
 
 

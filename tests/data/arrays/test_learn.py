@@ -77,7 +77,7 @@ def test_numbers_that_are_none(value):
     spec = learn_array(rows(values), "standard")
     values[2, 1] = value
     for use in (lambda: check_array(rows(values), spec), lambda: learn_array(rows(values), "standard")):
-        with pytest.raises(DataError, match=r"file\.npy: NaN or inf in row 2, and so in 1 of 5 rows"):
+        with pytest.raises(DataError, match=r"file\.npy: (nan|inf) in row 2, feature 1, and so in 1 of 5 rows"):
             use()
 
 
@@ -85,3 +85,24 @@ def test_a_table_is_no_array():
     """A model of arrays is told that it was given columns."""
     with pytest.raises(DataError, match="The model takes arrays"):
         learn_array(rows(pd.DataFrame({"x": [1]})), "standard")
+
+
+def test_channels_that_never_change_are_said(capsys):
+    """They are shifted to 0 and said; those that differ by next to nothing are refused, by number."""
+    inputs = torch.rand(20, 3)
+    inputs[:, 1] = 5
+    spec = learn_array(Rows(inputs, None, np.arange(20), "file.npy"), "standard")
+    assert capsys.readouterr().out == "constant: feature 1 of file.npy (the same in every row of the train split)\n"
+    assert (spec.offset[1], spec.scale[1]) == (5.0, 1.0)
+    inputs[:, 2] *= 1e-40
+    with pytest.raises(DataError, match=r"differ by at least 1e-37.* feature 2 of file\.npy"):
+        learn_array(Rows(inputs, None, np.arange(20), "file.npy"), "standard")
+
+
+def test_numbers_far_from_those_of_training():
+    """A number whose square single precision does not hold is refused, with its channel."""
+    inputs = torch.rand(20, 2, 4)
+    spec = learn_array(Rows(inputs, None, np.arange(20), "file.npy"), "standard")
+    inputs[3, 1, 2] = 1e30
+    with pytest.raises(DataError, match=r"at most 1e\+18.*Received in other\.npy: .*e\+30 in channel 1"):
+        check_array(Rows(inputs, None, np.arange(20), "other.npy"), spec)

@@ -260,7 +260,7 @@ def sample(value, number=15):
         ((np.zeros(2), "c"), TargetError, r"learns from the train split: 'a', 'b'\..*made, sample 15: 'c'"),
         ((np.zeros(2), None), TargetError, r"a number or text.* made, sample 15: None"),
         ((np.zeros(3), "a"), DataError, r"one shape\. Received from made: \(2,\) in sample \d+, \(3,\) in sample 15"),
-        ((np.array([0, np.nan]), "a"), DataError, r"NaN or inf in row 15"),
+        ((np.array([0, np.nan]), "a"), DataError, r"nan in row 15, feature 1"),
         ((object(), "a"), DataError, r"array of numbers\. Received from made, sample 15: object"),
         ((1.5, "a"), DataError, r"real numbers.* made, sample 15: torch\.float64 of shape \(\)"),
         ((np.ones(2) * 1j, "a"), DataError, r"real numbers.* made, sample 15: torch\.complex128"),

@@ -52,7 +52,7 @@ def test_batches_are_even():
             assert max(map(max, shares)) <= -(-batch_size // len(plans))
         else:
             assert min(map(min, shares)) >= 1
-            assert max(map(max, shares)) <= max(2, -(-batch_size // len(plans)))
+            assert max(map(max, shares)) <= max(3, -(-batch_size // len(plans)))
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3, 8])
@@ -130,3 +130,13 @@ def test_fewer_rows_than_ranks():
     assert sum(len(rows(plan, range(1))) for plan in plans) == plans[0].total(0) == 1
     with pytest.raises(DataError, match="a row for every process. Received: 1 rows for 3 processes"):
         StreamPlan([1], 8, 0, 0, 3)
+
+
+@pytest.mark.parametrize(("rows", "batch_size", "ranks"), [(3, 2, 1), (61, 2, 1), (61, 4, 2), (9, 4, 2), (60, 1, 1)])
+def test_no_rank_trains_on_one_row(rows, batch_size, ranks):
+    """In training each rank has two rows of every batch, where a batch has two for each, and each row comes once."""
+    plans = [StreamPlan([rows], batch_size, 0, rank, ranks) for rank in range(ranks)]
+    sizes = [plan.edges(batch, batch + 1) for plan in plans for batch in range(len(plan))]
+    assert sum(end - begin for begin, end in sizes) == rows
+    least = 2 if batch_size >= 2 * ranks else 1
+    assert min(end - begin for begin, end in sizes) == plans[0].fewest_rows >= least

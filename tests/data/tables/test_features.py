@@ -212,3 +212,43 @@ def test_typed_columns():
     assert spec.categories == {"kind": ("", "a", "b")}
     assert spec.columns[:2] == ("whole", "flag")
     assert torch.isfinite(features(table, spec)).all()
+
+
+@pytest.mark.parametrize(
+    ("factor", "shift", "message"),
+    [
+        (1e-60, 0, "differ by at least 1e-37.* column 'x' of f.csv"),
+        (1e-200, 0, "differ by at least 1e-37"),
+        (1e38, 0, "at most 1e[+]37.* column 'x'"),
+        (1, 1e9, "more than single precision rounds them.* column 'x'"),
+    ],
+)
+def test_numbers_with_which_networks_can_t_compute(factor, shift, message):
+    """Too large, too near to one another, or too far from 0 for how little they differ: the column is named."""
+    table = pd.DataFrame({"x": np.linspace(-1, 1, 20) * factor + shift, "y": range(20)})
+    with pytest.raises(DataError, match=message):
+        learn_table(Rows(table, None, np.arange(20), "f.csv"), "standard", TableOptions())
+
+
+@pytest.mark.parametrize("normalize", ["standard", "min_max", "none"])
+def test_extreme_numbers_that_are_fine(normalize):
+    """Numbers of 1e30 and of 1e-30 are normalised like any others, to features that are finite."""
+    table = pd.DataFrame({"x": np.linspace(-1, 1, 20) * 1e-30, "y": np.arange(20.0)})
+    if normalize != "none":
+        table["x"] *= 1e60
+    rows = Rows(table, None, np.arange(20), "f.csv")
+    spec = learn_table(rows, normalize, TableOptions())[0]
+    features = make_preprocess(spec)(encode_table(rows, spec))
+    assert bool(torch.isfinite(features).all())
+    assert normalize == "none" or features[:, 0].std() > 0.2
+
+
+def test_numbers_far_from_those_of_training():
+    """A number whose square single precision does not hold is refused, with its row; any other outlier is taken."""
+    table = pd.DataFrame({"x": np.linspace(-1, 1, 20), "y": range(20)})
+    spec = learn_table(Rows(table, None, np.arange(20), "f.csv"), "standard", TableOptions())[0]
+    table.loc[4, "x"] = 1e12
+    assert bool(torch.isfinite(encode_table(Rows(table, None, np.arange(20), "g.csv"), spec)).all())
+    table.loc[4, "x"] = 1e30
+    with pytest.raises(DataError, match=r"at most 1e\+18.* column 'x': 1e\+30 at g\.csv, row 4, normalised 1\.6"):
+        encode_table(Rows(table, None, np.arange(20), "g.csv"), spec)

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
+from lightlab.cli import main
 from lightlab.data import TableData
 from lightlab.errors import ConfigError, DataError, TargetError
 
@@ -262,7 +263,7 @@ def test_splits_by_columns_of_the_file():
 
 def test_numbers_that_single_precision_can_t_hold():
     """A number that would become infinite is refused like infinity, in training and after."""
-    with pytest.raises(DataError, match=r"single precision holds\. Received in column 'x': 1e\+39 at f\.csv:41"):
+    with pytest.raises(DataError, match=r"single precision can compute\. Received in column 'x': 1e\+39 at f\.csv:41"):
         TableData(write(**{**GOOD, "x": [*range(39), 1e39]}), "y").connect(None)
 
 
@@ -387,3 +388,11 @@ def test_dates_far_away_and_empty_columns(capsys):
     spec = TableData(write(**GOOD, end=["2024-01-01", "9999-12-31"] * 20, e=["NA", "nan"] * 20), "y").connect(None)
     assert "end.days" in spec.input.columns
     assert "left out: e (the same in every row of the train split: empty)" in capsys.readouterr().out
+
+
+def test_names_of_columns_with_line_breaks(capsys):
+    """A column that is missed among them is said like any other."""
+    Path("rows.csv").write_text('"a\u2028b","c\u0085d"\n1,2\n3,4\n')
+    call = ["summary", "--data", "TableData", "--data.path", "rows.csv", "--data.target", "y", "--model.layers", "[]"]
+    assert main(call) == 2
+    assert "command line: data.target: rows.csv has no column 'y'. There are: a" in capsys.readouterr().err

@@ -3,6 +3,9 @@
 import copy
 import math
 import pickle
+import shutil
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -317,4 +320,31 @@ def test_other_processes_write_nothing(logger, monkeypatch):
     logger.log_outcome(OUTCOME, {})
     logger.writer("train").add_scalar("loss", 1.0)
     logger.finalize("success")
+    assert not RUN.exists()
+
+
+def test_files_that_are_deleted(logger, capsys):
+    """What has vanished is said, once; what comes after it is written."""
+    for epoch in range(4):
+        if epoch == 2:
+            next((RUN / "train").glob("events.*")).unlink()
+        logger.log_metrics({"train/loss": 0.5, "epoch": epoch}, 10 * epoch)
+        logger.writer("train").flush()
+    logger.finalize("success")
+    said = capsys.readouterr().out
+    assert said.count("was deleted: TensorBoard has its curves from here on only. history.csv has all.") == 1
+    assert [step for step, _ in scalars("train")["metrics/loss"]] == [3, 4]
+
+
+def test_a_folder_that_is_deleted(logger, capsys, monkeypatch):
+    """Training goes on: it is said once that curves end, and closing fails no more than writing."""
+    monkeypatch.setattr(threading, "excepthook", lambda found: None)  # as `silence` does
+    logger.log_metrics({"train/loss": 0.5, "epoch": 0}, 10)
+    shutil.rmtree("runs")
+    for epoch in (1, 2):
+        logger.log_metrics({"train/loss": 0.5, "epoch": epoch}, 10 * epoch)
+        with suppress(OSError):
+            logger.writer("train").flush()
+    logger.finalize("failed")
+    assert capsys.readouterr().out.count("warning: TensorBoard's files can't be written (") == 1
     assert not RUN.exists()

@@ -10,8 +10,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from lightlab.data.arrays.learn import check_array, learn_array
-from lightlab.data.arrays.read_array import ZIPPED, ArrayFile, ArrayPlace, find_arrays, refuse_rows, to_tensor
+from lightlab.data.arrays.learn import check_array, learn_array, refuse_rows
+from lightlab.data.arrays.read_array import ZIPPED, ArrayFile, ArrayPlace, find_arrays, to_tensor
 from lightlab.data.base import say
 from lightlab.data.files import FileData
 from lightlab.data.rows import Rows, Stored

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
+from lightlab import terminal
 from lightlab.data.rows import Rows, Stored
+from lightlab.data.tables.columns import FARTHEST, LARGEST, check_difference
 from lightlab.data_spec import InputKind, InputSpec, Normalize
 from lightlab.errors import DataError
 
@@ -49,6 +53,7 @@ def learn_array(rows: Rows, normalize: Normalize, kind: InputKind = "array", hig
         low, most = np.minimum(low, values.min(axis=1)), np.maximum(most, values.max(axis=1))
     mean = total / count
     spread = np.sqrt(np.maximum(squares / count - mean**2, 0))
+    _check_channels(rows, low, most)
     offset, scale = statistics(mean + (0 if shift is None else shift), spread, low, most, normalize)
     return InputSpec(tuple(inputs.shape[1:]), offset, scale, kind=kind, high=high)
 
@@ -62,7 +67,27 @@ def check_array(rows: Rows, spec: InputSpec) -> Tensor | Stored:
     inputs = _tensor(rows)
     if tuple(inputs.shape[1:]) != spec.shape:
         raise DataError(f"Inputs are of shape {spec.shape}. Received from {rows.source}: {tuple(inputs.shape[1:])}.")
+    if isinstance(inputs, Tensor) and len(inputs):
+        _check_near(inputs, rows.source, spec)
     return inputs
+
+
+def _check_near(inputs: Tensor, source: str, spec: InputSpec) -> None:
+    """Refuse numbers that are so far from those of the train split that networks can't compute with them.
+
+    Raises:
+        DataError: with the first channel that has one.
+    """
+    rest = [0, *range(2, inputs.ndim)]
+    ends = [each.double().numpy() for each in (inputs.amin(rest), inputs.amax(rest))]
+    farthest = np.max([np.abs(end - spec.offset) for end in ends], axis=0) / spec.scale
+    far = farthest > FARTHEST
+    if far.any():
+        channel = int(far.argmax())
+        raise DataError(
+            f"Normalised numbers are at most {FARTHEST:g}, whose square single precision holds. Received in {source}: "
+            f"{farthest[channel]:g} in {_kind(inputs.shape)} {channel}. Mend the file, or set data.normalize."
+        )
 
 
 def _tensor(rows: Rows) -> Tensor | Stored:
@@ -74,15 +99,70 @@ def _tensor(rows: Rows) -> Tensor | Stored:
     inputs = rows.inputs
     if not isinstance(inputs, Tensor | Stored):
         raise DataError(f"The model takes arrays. Received: columns of a table, from {rows.source}.")
-    if isinstance(inputs, Tensor) and inputs.is_floating_point():
-        bad = ~torch.isfinite(inputs.flatten(1)).all(dim=1)
-        if bool(bad.any()):
-            place = int(bad.int().argmax())
-            raise DataError(
-                f"Inputs are finite numbers. Received in {rows.source}: NaN or inf in row {rows.ids[place]}, and so in "
-                f"{int(bad.sum())} of {len(rows)} rows."
-            )
+    if isinstance(inputs, Tensor):
+        refuse_rows(inputs, rows.ids, rows.source)
     return inputs
+
+
+def refuse_rows(values: Tensor, places: Any, source: str, unit: bool = False) -> None:
+    """Refuse samples with which networks can't compute, or, as ``unit`` has it, outside of 0 to 1.
+
+    Args:
+        values: the samples, (rows, …).
+        places: what each is called in its source, (rows,).
+        source: what it is called.
+        unit: whether they are an image's pixels.
+
+    Raises:
+        DataError: with the first such number, where it stands, and how many rows there are.
+    """
+    if not values.is_floating_point():
+        return
+    flat, low, high = values.flatten(1), 0.0 if unit else -LARGEST, 1.0 if unit else LARGEST
+    bad = ~((flat >= low) & (flat <= high))  # NaN is neither
+    wrong = bad.any(1)
+    if not bool(wrong.any()):
+        return
+    row = int(wrong.int().argmax())
+    column = int(bad[row].int().argmax())
+    rule = "Pixels are of type uint8, or numbers from 0 to 1"
+    if not unit:
+        rule = f"Inputs are finite numbers of at most {LARGEST:g}, with which single precision can compute"
+    raise DataError(
+        f"{rule}. Received in {source}: {flat[row, column]:g} in row {places[row]}, "
+        f"{name_place(column, tuple(values.shape[1:]))}, and so in {int(wrong.sum())} of {len(values)} rows."
+    )
+
+
+def name_place(place: int, shape: tuple[int, ...]) -> str:
+    """Return what the number at a place of a sample is called, counted in its order in memory.
+
+    >>> name_place(5, (20,)), name_place(5, (3, 2, 2))
+    ('feature 5', 'place (1, 0, 1)')
+    """
+    if len(shape) == 1:
+        return f"feature {place}"
+    return f"place ({', '.join(str(index) for index in np.unravel_index(place, shape))})"
+
+
+def _check_channels(rows: Rows, low: np.ndarray[Any, Any], high: np.ndarray[Any, Any]) -> None:
+    """Refuse channels that differ by next to nothing, and say which never change.
+
+    Raises:
+        DataError: with the first.
+    """
+    kind = _kind(rows.inputs.shape)
+    for channel in np.flatnonzero(low < high):
+        check_difference(rows, f"{kind} {channel}", float(low[channel]), float(high[channel]))
+    constant = np.flatnonzero(low == high)
+    if len(constant):
+        which = f"{kind} {constant[0]}" if len(constant) == 1 else f"{len(constant)} {kind}s, the first {constant[0]},"
+        _say(f"constant: {which} of {rows.source} (the same in every row of the train split)")
+
+
+def _kind(shape: Sequence[int]) -> str:
+    """Return what inputs of a shape, (rows, …), have in their second dimension."""
+    return "feature" if len(shape) == 2 else "channel"
 
 
 def statistics(
@@ -102,3 +182,6 @@ def statistics(
     # What is left of a constant after rounding is no spread.
     constant = scale <= 1e-12 * np.maximum(np.maximum(np.abs(low), np.abs(high)), 1e-300)
     return tuple(offset.tolist()), tuple(np.where(constant, 1.0, scale).tolist())
+
+
+_say = rank_zero_only(terminal.say)

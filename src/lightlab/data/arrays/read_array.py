@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lightlab.data.arrays.learn import refuse_rows
 from lightlab.data.rows import Places, Rows, Stored
 from lightlab.data.tables.read_table import find_file
 from lightlab.errors import DataError
@@ -54,6 +55,7 @@ class ArrayPlace:
 
                 with h5py.File(self.path) as file:
                     dataset = file[self.name]
+                    _check_own(dataset)
                     yield dataset.asstr("utf-8") if h5py.check_string_dtype(dataset.dtype) else dataset
             elif self.path.lower().endswith(ZIPPED):
                 with _open_zipped(self.path) as file:
@@ -91,6 +93,16 @@ def find_arrays(path: str) -> dict[str, ArrayPlace]:
             with h5py.File(path) as file:
                 file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
     return {name: ArrayPlace(path, name) for name in names}
+
+
+def _check_own(dataset: Any) -> None:
+    """See to it that all of a data set lies in its file: one of a stranger's is not to have any other file read.
+
+    Raises:
+        ValueError: it is put together of other files.
+    """
+    if dataset.is_virtual or dataset.external:
+        raise ValueError(f"its array {dataset.name.removeprefix('/')!r} lies in another file, which it only names")
 
 
 @contextmanager
@@ -132,32 +144,6 @@ def to_tensor(values: np.ndarray[Any, Any], channels_last: bool = False) -> Tens
     with np.errstate(over="ignore"):  # what becomes infinite is found with all that is
         values = np.array(values, dtype=np.uint8 if values.dtype == np.uint8 else np.float32, order="C")
     return torch.from_numpy(values)
-
-
-def refuse_rows(values: Tensor, places: Places, source: str, unit: bool) -> None:
-    """Refuse samples that are not finite, or, as ``unit`` has it, outside of 0 to 1.
-
-    Args:
-        values: the samples, (rows, …).
-        places: where each stands in its source.
-        source: what it is called.
-        unit: whether they are an image's pixels.
-
-    Raises:
-        DataError: with the first such row, and how many there are.
-    """
-    if not values.is_floating_point():
-        return
-    flat = values.flatten(1)
-    good = ((flat >= 0) & (flat <= 1) if unit else flat.isfinite()).all(1).numpy()
-    if not good.all():
-        first = int(good.argmin())
-        rule = "Pixels are of type uint8, or numbers from 0 to 1" if unit else "Inputs are finite numbers"
-        found = f"{values[first].min():g} to {values[first].max():g}" if unit else "NaN or inf"
-        raise DataError(
-            f"{rule}. Received in {source}: {found} in row {places[first]}, and so in {int((~good).sum())} of "
-            f"{len(good)} rows."
-        )
 
 
 class ArrayFile(Stored):

@@ -122,7 +122,7 @@ def find_form(path: str) -> tuple[TextForm, dict[str, Any], dict[str, str]]:
     if encoding != "utf-8":
         options["encoding"], reasons["encoding"] = encoding, "the file is not in UTF-8"
     form = TextForm(encoding=encoding)
-    with open(path, encoding=encoding) as stream:
+    with open(path, encoding=encoding, errors="replace") as stream:  # who reads all of it says what is damaged
         header = re.sub(r'"[^"]*"', "", stream.readline())
     usual = form.separator_of(path)
     separator = max(SEPARATORS, key=header.count)

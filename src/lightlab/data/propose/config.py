@@ -8,7 +8,8 @@ from typing import Any
 
 import yaml
 
-from lightlab.config.documents import Loader
+from lightlab.config.documents import load_plain
+from lightlab.data.placing import MANY, choose_batch_size
 from lightlab.data.propose.propose import Proposal
 from lightlab.data_spec import DataSpec
 from lightlab.preprocess import make_preprocess
@@ -23,21 +24,10 @@ DENSE: tuple[tuple[float, tuple[int, int], float], ...] = (
 )
 #: Up to so many rows of train: epochs at most.
 EPOCHS: tuple[tuple[float, int], ...] = ((10_000, 100), (100_000, 50), (math.inf, 20))
-#: So many rows are assumed where they are not counted.
-MANY = 1_000_000
 WIDTH = 110
 
 #: A layer as YAML, and why it is there.
 Layer = tuple[str, str]
-
-
-def choose_batch_size(rows: int) -> int:
-    """Return a batch size of 16 to 512: about thirty steps an epoch.
-
-    >>> [choose_batch_size(rows) for rows in (100, 1000, 5000, 1_000_000)]
-    [16, 32, 128, 512]
-    """
-    return min(max(2 ** int(math.log2(max(rows, 1) / 30 + 1e-9)) if rows >= 30 else 16, 16), 512)
 
 
 def choose_layers(spec: DataSpec, rows: int) -> list[Layer]:
@@ -204,6 +194,6 @@ def scalar(value: Any) -> str:
     for style in (None, '"'):
         text = yaml.safe_dump([value], default_flow_style=True, default_style=style, width=10**9, allow_unicode=True)
         text = text.strip()[1:-1]
-        if yaml.load(f"[{text}]", Loader=Loader) == [value] and "'" not in text and "\n" not in text:
+        if load_plain(f"[{text}]") == [value] and "'" not in text and "\n" not in text:
             return text
     return text

@@ -185,8 +185,8 @@ class IterableData(Data):
         return {}
 
     def state_dict(self) -> dict[str, Any]:
-        """Return that nothing is known of which samples these are."""
-        return {"splits": {}}
+        """Return that nothing is known of which samples these are, and how many a step has."""
+        return {"splits": {}, "batch_size": self.batch_size}
 
     # Loaders
 
@@ -221,6 +221,11 @@ class IterableData(Data):
     def shuffled_dataloader(self, split: str) -> Any:
         """Return a loader of a split's samples, as they come: nothing else is known of them."""
         return self._sample_loader(split)
+
+    @property
+    def fewest_rows(self) -> int:
+        """Rows that a process has at least in a step of the training, unless the samples are fewer."""
+        return self.batch_size // self.place().world_size
 
     def _encoder(self, split: str) -> Encoder:
         assert self.spec is not None

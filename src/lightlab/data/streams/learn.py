@@ -164,7 +164,7 @@ class TableLearner:
         dates = self._of_parts()
         for name, found in self._numbers.items():
             if name in self.roles.kinds:
-                check_spread(self.source, name, max(abs(found.low), abs(found.high)), found.std)
+                check_spread(self.source, name, found.low, found.high, found.std)
             elif dates.get(name) not in self.roles.kinds or found.low == found.high:
                 continue
             middle = medians.get(name, found.mean)
@@ -248,7 +248,7 @@ class TargetLearner:
         spec = replace(learn_target(rows, problem), rows=self.rows)
         if problem.target == "numbers":
             for name, found in zip(spec.columns, self._numbers, strict=True):
-                check_spread(rows, name, max(abs(found.low), abs(found.high)), found.std)
+                check_spread(rows, name, found.low, found.high, found.std)
             return replace(
                 spec,
                 mean=tuple(found.mean for found in self._numbers),

@@ -20,6 +20,7 @@ from lightlab.data.streams.source import Part
 from lightlab.data.targets import encode_target, typed_targets
 from lightlab.data_spec import TargetSpec
 from lightlab.errors import DataError
+from lightlab.interruption import leave_to_parent
 from lightlab.registry import PROBLEMS
 
 
@@ -162,7 +163,7 @@ class StreamLoader:
         self.stream.given = self._given
         if self._given >= len(self):
             return
-        for batch in read_ahead(self.stream, self.workers, self.device):
+        for batch in read_ahead(self.stream, self.workers, self.device, self.stream.plan.epoch):
             self._given += 1
             yield batch
 
@@ -171,11 +172,16 @@ class StreamLoader:
         """Where the rows are, in a few words."""
         return f"data on disk{say_workers(self.workers)}"
 
+    def recount(self, batches: int) -> None:
+        """Note that so many batches of the epoch were trained on: one that was given may have been too large."""
+        self._given = batches
+
     def state_dict(self) -> dict[str, int | None]:
         """Return how many batches of which epoch were given, and what decides which rows they hold."""
         plan = self.stream.plan
+        waits = self._resumed is not None and self._resumed["epoch"] == plan.epoch  # to go on within the epoch
         return {
-            "batches": self._given,
+            "batches": self._resumed["batches"] if self._resumed and waits else self._given,
             "epoch": plan.epoch,
             "batch_size": plan.batch_size,
             "seed": plan.seed,
@@ -189,19 +195,21 @@ class StreamLoader:
         self._resumed = state
 
 
-def read_ahead(stream: IterableDataset[Any], workers: int, device: torch.device) -> Iterator[Batch]:
+def read_ahead(stream: IterableDataset[Any], workers: int, device: torch.device, number: int) -> Iterator[Batch]:
     """Give a stream's batches, on a device.
 
     Args:
         stream: gives them.
         workers: how many processes read; 0 for this one.
         device: where they are brought.
+        number: of the pass: workers seed their generators by it, and not by a number of the training's own.
 
     Raises:
         DataError: as it was raised, also in a worker process.
     """
     pinned = device != CPU
-    options: Any = {"num_workers": workers, "pin_memory": pinned, "worker_init_fn": _share_memory}
+    options: Any = {"num_workers": workers, "pin_memory": pinned, "worker_init_fn": _begin_worker}
+    options["generator"] = torch.Generator().manual_seed(number)
     batches = map(raised, DataLoader(_Carrier(stream), batch_size=None, **options))
     return send_ahead(batches, device) if pinned else batches
 
@@ -219,6 +227,7 @@ class _Carrier(IterableDataset[Any]):
             yield error
 
 
-def _share_memory(worker: int) -> None:
+def _begin_worker(worker: int) -> None:
     """Leave alone what a worker shares with its parent: the garbage collector would write to all of it."""
     gc.freeze()
+    leave_to_parent()

@@ -54,7 +54,8 @@ class StreamPlan:
 
     Args:
         sizes: rows of the split in each segment, (segments,).
-        batch_size: rows of a step over all ranks; batches are equal, up to one row a rank, and none is larger.
+        batch_size: rows of a step over all ranks; batches are equal, up to one row a rank, and none is larger; in
+            training no rank has but one row of a batch, as far as others can take it in.
         seed: of the shuffling; ``None`` for the rows' own order, as evaluation has it. With a seed every rank has
             at least one row in each batch, for a step that learns from nothing is none.
         rank: which process this is.
@@ -97,13 +98,19 @@ class StreamPlan:
                 raise DataError(
                     f"Training needs a row for every process. Received: {self.rows} rows for {world_size} processes."
                 )
-            self._batches = min(self._batches, least)
+            # Batch norm can't learn from one row.
+            self._batches = max(1, min(self._batches, least // 2 if batch_size >= 2 * world_size else least))
         largest = -(-most // self._batches) if self._batches else 1
         #: Batches of a block.
         self.block = 1 if seed is None else max(1, buffer // largest)
 
     def __len__(self) -> int:
         return self._batches
+
+    @property
+    def fewest_rows(self) -> int:
+        """Rows that a rank has at least in a batch."""
+        return int(self._own.min()) // self._batches
 
     def set_epoch(self, epoch: int) -> None:
         """Move to an epoch; Lightning calls it before each."""

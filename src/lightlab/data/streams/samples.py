@@ -171,7 +171,7 @@ class Share:
         training = self.seed is not None
         while waiting:
             following = list(islice(ordered, self.batch_size))
-            if training and following and len(following) < max(self.batch_size / 2, self.world_size):
+            if training and following and len(following) < max(self.batch_size / 2, 2 * self.world_size):
                 waiting, following = waiting + following, []
             if training and len(waiting) < self.world_size:
                 raise DataError(
@@ -290,7 +290,7 @@ class SampleLoader:
         """Give the batches of an epoch."""
         if self._batches is None or not self.stream.chained:
             self._given = self.stream.skipped
-            self._batches = read_ahead(self.stream, self.workers, self.device)
+            self._batches = read_ahead(self.stream, self.workers, self.device, self.stream.number)
         for batch in self._batches:
             self._given += 1
             yield batch
@@ -312,3 +312,4 @@ class SampleLoader:
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Go on after so many batches of a pass: its samples are made again, and left out."""
         self.stream.number, self.stream.skipped = state["pass"], state["batches"]
+        self._batches, self._given = None, self.stream.skipped

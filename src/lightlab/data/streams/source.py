@@ -28,6 +28,21 @@ def find_files(path: str, endings: tuple[str, ...]) -> list[Path]:
         DataError: there are none.
     """
     given = Path(path)
+    try:
+        found = _look_for_files(given, path, endings)
+    except (OSError, ValueError) as cause:  # a pattern, or a name, that can't be one
+        reason = getattr(cause, "strerror", None) or cause
+        raise DataError(f"A stream is read from files that can be read. Received: {path} ({reason}).") from cause
+    if not found:
+        kinds = " or ".join(endings)
+        what = "a folder without any" if given.is_dir() else "nothing is there"
+        raise DataError(
+            f"A stream is read from {kinds} files: a file, a folder, or a pattern. Received: {path} ({what})."
+        )
+    return sorted(found)
+
+
+def _look_for_files(given: Path, path: str, endings: tuple[str, ...]) -> list[Path]:
     if given.is_file():
         return [given]
     if given.is_dir():
@@ -36,14 +51,7 @@ def find_files(path: str, endings: tuple[str, ...]) -> list[Path]:
         root = Path(given.anchor or ".")
         pattern = str(given.relative_to(root)) if given.anchor else path
         found = [file for file in root.glob(pattern) if file.is_file()] if any(sign in path for sign in "*?[") else []
-    found = [file for file in found if not file.name.startswith((".", "_"))]  # what systems leave behind
-    if not found:
-        kinds = " or ".join(endings)
-        what = "a folder without any" if given.is_dir() else "nothing is there"
-        raise DataError(
-            f"A stream is read from {kinds} files: a file, a folder, or a pattern. Received: {path} ({what})."
-        )
-    return sorted(found)
+    return [file for file in found if not file.name.startswith((".", "_"))]  # what systems leave behind
 
 
 class Source:

@@ -220,30 +220,44 @@ class StreamData(FileData):
 
     def train_dataloader(self) -> Any:
         """Return the loader of the train split, in an order that each epoch has of its own."""
-        return self._stream_loader("train", self.seed, training=True)
+        return self._stream_loader("train", self._plan_training())
 
     def val_dataloader(self) -> Any:
         """Return the loader of the validation split; an empty list where there is none."""
-        return self._stream_loader("val") if "val" in self.parts else []
+        return self._stream_loader("val", self._plan_evaluation("val")) if "val" in self.parts else []
 
     def test_dataloader(self) -> Any:
         """Return the loader of the test split; an empty list where there is none."""
-        return self._stream_loader("test") if "test" in self.parts else []
+        return self._stream_loader("test", self._plan_evaluation("test")) if "test" in self.parts else []
 
     def predict_dataloader(self) -> Any:
         """Return the loader of the rows to predict."""
-        return self._stream_loader(self.predict_split)
+        return self._stream_loader(self.predict_split, self._plan_evaluation(self.predict_split))
 
     def shuffled_dataloader(self, split: str) -> Any:
         """Return a loader of a split's rows, each once, in an order in which the first stand for many."""
-        return self._stream_loader(split, self.seed)
+        return self._stream_loader(split, self._plan_evaluation(split, self.seed))
 
-    def _stream_loader(self, split: str, seed: int | None = None, training: bool = False) -> StreamLoader:
-        place, part = self.place(), self.parts[split]
-        batch_size = self.batch_size if training else self.choose_eval_batch_size()
-        plan = StreamPlan(part.sizes, batch_size, seed, place.rank, place.world_size, self.shuffle_buffer)
+    @property
+    def fewest_rows(self) -> int:
+        """Rows that a process has at least in a step of the training."""
+        return self._plan_training().fewest_rows
+
+    def _plan_training(self) -> StreamPlan:
+        return self._make_plan("train", self.batch_size, self.seed)
+
+    def _plan_evaluation(self, split: str, seed: int | None = None) -> StreamPlan:
+        return self._make_plan(split, self.choose_eval_batch_size(), seed)
+
+    def _make_plan(self, split: str, batch_size: int, seed: int | None) -> StreamPlan:
+        place = self.place()
+        sizes = self.parts[split].sizes
+        return StreamPlan(sizes, batch_size, seed, place.rank, place.world_size, self.shuffle_buffer)
+
+    def _stream_loader(self, split: str, plan: StreamPlan) -> StreamLoader:
+        place = self.place()
         workers = self.choose_workers(place.on_node) if self.num_workers is None else self.num_workers
-        return StreamLoader(Stream(part, plan, self._encoder(split)), workers, place.target)
+        return StreamLoader(Stream(self.parts[split], plan, self._encoder(split)), workers, place.target)
 
 
 def _check_split(given: Any) -> None:

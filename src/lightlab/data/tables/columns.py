@@ -20,6 +20,11 @@ MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
 BOOLEANS = {"true": "1", "false": "0"}
 #: A column with some text is taken for misread numbers, and not for categories, from this share of numbers on.
 MOSTLY = 0.5
+#: A number has to stay one in single precision, which networks compute in, when a mean is subtracted from it and it is
+#: divided by a spread: so it is at most this large, and what differs differs by no less than its inverse.
+LARGEST = 1e37
+#: A normalised number is at most this large, so that its square is a number, too.
+FARTHEST = 1e18
 #: From so many rows on texts can be seen to name rows.
 ENOUGH_ROWS = 20
 #: What columns are called whose different whole numbers name rows.
@@ -118,20 +123,42 @@ def check_precision(rows: Rows, name: str, values: np.ndarray[Any, Any]) -> None
         DataError: they are too large for how little they differ.
     """
     known = values[~np.isnan(values)]
-    size, spread = float(np.abs(known).max(initial=0)), float(known.std()) if len(known) else 0.0
-    check_spread(rows, name, size, spread)
+    if len(known):
+        check_spread(rows, name, float(known.min()), float(known.max()), float(known.std()))
 
 
-def check_spread(rows: Rows, name: str, size: float, spread: float) -> None:
-    """Refuse numbers of up to a size whose standard deviation is lost in single precision.
+def check_spread(rows: Rows, name: str, low: float, high: float, spread: float) -> None:
+    """Refuse numbers from ``low`` to ``high`` whose standard deviation is lost in single precision.
 
     Raises:
-        DataError: they are too large for how little they differ.
+        DataError: they are too large for how little they differ, or differ by next to nothing.
     """
+    check_difference(rows, f"column {name!r}", low, high)
+    size = max(abs(low), abs(high))
     if 0 < spread < 1e-5 * size:
         raise DataError(
             f"Numbers differ by more than single precision rounds them. Received in column {name!r} of {rows.source}: "
             f"values of up to {size:g} with a standard deviation of {spread:g}. Subtract a constant from them first."
+        )
+
+
+def check_difference(rows: Rows, name: str, low: float, high: float) -> None:
+    """Refuse numbers from ``low`` to ``high`` by whose spread single precision can't divide.
+
+    Args:
+        rows: they are from.
+        name: of them, as in ``column 'age'``.
+        low: the least.
+        high: the largest.
+
+    Raises:
+        DataError: they differ by next to nothing.
+    """
+    if 0 < high - low < 1 / LARGEST:
+        raise DataError(
+            f"Numbers differ by at least {1 / LARGEST:g}, so that single precision can divide by their spread. "
+            f"Received in {name} of {rows.source}: values from {low:g} to {high:g}. Multiply them by a constant "
+            f"first."
         )
 
 

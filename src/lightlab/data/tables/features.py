@@ -15,10 +15,13 @@ from lightning.pytorch.utilities import rank_zero_only
 from pydantic import Field
 from torch import Tensor
 
+from lightlab import terminal
 from lightlab.data.arrays.learn import statistics
 from lightlab.data.rows import Rows, shorten
 from lightlab.data.tables.columns import (
     BOOLEANS,
+    FARTHEST,
+    LARGEST,
     check_not_misread,
     check_precision,
     is_boolean,
@@ -37,9 +40,6 @@ MOST_CATEGORIES = 1000
 WHOLE = re.compile(r"-?\d+\.0+")
 #: A category of more different values than this becomes a learned vector, and not one-hot features.
 MOST_ONE_HOT = 32
-
-#: The largest number in single precision, which networks compute in.
-LARGEST = float(np.finfo(np.float32).max)
 
 Embeddings = Literal["auto", "all", "none"] | dict[str, Annotated[int, Field(gt=0)]]
 
@@ -336,6 +336,7 @@ def encode_table(
         if missing.any() and name not in spec.indicators and given not in said:
             said.add(given)
             _say(f"filled: {int(missing.sum())} of {len(rows)} rows of {rows.source} lack {given}, which training has")
+        _check_near(rows, table, given, (values - spec.offset[places[name]]) / spec.scale[places[name]])
         encoded[:, places[name]] = values
     for place, (name, known) in enumerate(spec.categories.items(), start=len(spec.columns)):
         texts = category_texts(table[name])
@@ -352,6 +353,23 @@ def encode_table(
             )
         encoded[:, place] = codes
     return torch.from_numpy(encoded)
+
+
+def _check_near(rows: Rows, table: pd.DataFrame, name: str, normalized: np.ndarray[Any, Any]) -> None:
+    """Refuse numbers that are so far from those of the train split that networks can't compute with them.
+
+    Raises:
+        DataError: with the first place.
+    """
+    far = np.abs(normalized) > FARTHEST
+    if far.any():
+        place = int(far.argmax())
+        raise DataError(
+            f"Normalised numbers are at most {FARTHEST:g}, whose square single precision holds. Received in column "
+            f"{name!r}: {table[name].iloc[place]} at {rows.where(table, place)}, normalised {normalized[place]:g}, and "
+            f"so in {int(far.sum())} of {len(table)} rows. Mend the file, set data.normalize, or put the column under "
+            f"data.ignore."
+        )
 
 
 def describe_fill(spec: InputSpec, options: TableOptions) -> list[str]:
@@ -409,7 +427,8 @@ def read_columns(
             place = int(bad.argmax())
             value = column.iloc[place]
             raise DataError(
-                f"A column of numbers has finite numbers that single precision holds. Received in column {name!r}: "
+                f"A column of numbers has finite numbers of at most {LARGEST:g}, with which single precision can "
+                f"compute. Received in column {name!r}: "
                 f"{value if isinstance(value, float) else repr(value)} at {rows.where(table, place)}, and so in "
                 f"{int(bad.sum())} of {len(table)} rows. Mend the file, or say what the column is: data.categorical or "
                 f"data.ignore."
@@ -510,4 +529,4 @@ def _listed(names: list[str], most: int = 8) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-_say = rank_zero_only(print)
+_say = rank_zero_only(terminal.say)

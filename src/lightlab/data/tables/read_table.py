@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from lightning.pytorch.utilities import rank_zero_only
 from pandas.api.types import is_numeric_dtype
 
+from lightlab import terminal
 from lightlab.data.tables.columns import MISSING, read_clean_texts
 from lightlab.errors import ConfigError, DataError, did_you_mean, sentences
 
@@ -34,7 +35,7 @@ BLOCK = 8 << 20
 #: Other separators that people use, by which a file with one wide column is recognised.
 SEPARATORS = ",;\t|"
 
-say = rank_zero_only(print)
+say = rank_zero_only(terminal.say)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from io import StringIO
 
 from rich.cells import cell_len
@@ -13,6 +14,7 @@ from rich.text import Text
 
 from lightlab.inspect.compare.columns import Column, make_columns, make_repeat_columns
 from lightlab.inspect.compare.comparison import Comparison
+from lightlab.terminal import printable
 
 #: Between columns; and the width of what has no edge.
 GAP, ENDLESS = 2, 100_000
@@ -47,12 +49,15 @@ def as_text(comparison: Comparison, width: int | None, colours: bool = False) ->
         *([f"no room for {', '.join(dict.fromkeys(left_out))} (--format csv has all)"] if left_out else []),
         *comparison.notes,
     ]
-    console.print("", *remarks, sep="\n", markup=False)
+    console.print("", *map(printable, remarks), sep="\n", markup=False)
     return "\n".join(line.rstrip() for line in output.getvalue().splitlines())
 
 
 def _print_table(console: Console, columns: list[Column]) -> list[str]:
     """Print as many columns as there is room for, and return the headings of the others."""
+    columns = [
+        replace(each, heading=printable(each.heading), cells=list(map(printable, each.cells))) for each in columns
+    ]
     width = console.width
     if _width(columns, LETTERS[0]) > width and _fit_beside(columns, width):
         console.print(_columns_of_runs(columns))

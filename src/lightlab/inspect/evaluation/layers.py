@@ -12,8 +12,9 @@ from torch import nn
 from lightlab.errors import format_key
 from lightlab.inspect.evaluation.curves import histogram
 from lightlab.inspect.evaluation.record import Histogram, LayerRecord
-from lightlab.inspect.names import layer_name, module_key, name_layers
+from lightlab.inspect.names import layer_name, name_layers
 from lightlab.module import Model
+from lightlab.names import module_key
 
 #: For each parameter, by its name in the model, the norm of its gradient and its own.
 Norms = Mapping[str, tuple[float, float]]
@@ -54,7 +55,7 @@ def describe_layers(
     records: dict[str, LayerRecord] = {}
     latest: dict[str, str] = {}
     for path, module in _in_order(model).items():
-        layer, key = layer_name(model, path), format_key(module_key(model, path))
+        layer, key = layer_name(model, path), format_key(module_key(path))
         if path in names:
             name = latest[layer] = names[path]
             records[name] = LayerRecord(

@@ -6,9 +6,9 @@ import math
 
 import torch
 
-from lightlab.inspect.names import name_module
 from lightlab.inspect.numbers import short
 from lightlab.inspect.procedure.base import Result, Subject, Verdict, known_targets, row_losses, take_step
+from lightlab.names import name_module
 from lightlab.registry import PROBLEMS
 
 #: So many random rows are evaluated: enough for classes of a few percent to be among them.

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from lightlab import terminal
 from lightlab.data.base import Data
 from lightlab.errors import ConfigError
 from lightlab.inspect.procedure.base import FAULTS, Result, Subject, one_line, seeded
@@ -76,7 +77,7 @@ def run_procedure(
     data: Data,
     *,
     keep_going: bool = False,
-    say: Callable[[str], None] = print,
+    say: Callable[[str], None] = terminal.say,
     locate: Callable[[ConfigError], ConfigError] | None = None,
     gradient_clip_val: float | None = None,
     gradient_clip_algorithm: str = "norm",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,6 +17,7 @@ from lightlab.inspect.tensorboard.hyperparameters import Plain, session
 from lightlab.inspect.tensorboard.layout import TRAINING, chart_layout
 from lightlab.inspect.tensorboard.projector import Array, write_projector
 from lightlab.module import Model
+from lightlab.terminal import say
 from lightlab.training.options import TensorBoardOptions
 
 if TYPE_CHECKING:
@@ -64,7 +66,8 @@ class RunLogger(TensorBoardLogger):
         self.options = options or TensorBoardOptions()
         self.by_epoch = True
         self._writers: dict[str, SummaryWriter] = {}
-        self._has_graph = False
+        self._sizes: dict[Path, int] = {}
+        self._has_graph = self._is_broken = False
 
     def writer(self, folder: str = "") -> SummaryWriter:
         """Return what writes into a folder of the run: ``train``, ``val``, …; into the run folder itself for none."""
@@ -89,6 +92,8 @@ class RunLogger(TensorBoardLogger):
             metrics: ``train/<metric>``, ``val/<metric>``, names of `MEASURED`, any others; and ``epoch``, from 0 on.
             step: how many steps were taken.
         """
+        if self._is_broken:
+            return
         places: dict[str, dict[str, Any]] = {}
         others: dict[str, Any] = {}
         for name, value in metrics.items():
@@ -102,13 +107,36 @@ class RunLogger(TensorBoardLogger):
                     places.setdefault(split, {})[f"metrics/{metric}"] = value
             elif name != "epoch" and not name.startswith("test/"):
                 others[name] = value
-        for folder, values in places.items():
-            place = step
-            if folder:  # Lightning counts from 0 here
-                place = int(metrics["epoch"]) + 1 if self.by_epoch and "epoch" in metrics else (step or 0) + 1
-            self._write_scalars(folder, values, place)
-        if others:
-            super().log_metrics(others, step)
+        with self._forgiving():
+            for folder, values in places.items():
+                place = step
+                if folder:  # Lightning counts from 0 here
+                    place = int(metrics["epoch"]) + 1 if self.by_epoch and "epoch" in metrics else (step or 0) + 1
+                self._write_scalars(folder, values, place)
+            if others:
+                super().log_metrics(others, step)
+            if "train" in places:  # once an epoch
+                self._see_sizes()
+
+    @contextmanager
+    def _forgiving(self) -> Iterator[None]:
+        """Go on with the training where nothing can be written: its curves are in ``history.csv``, too."""
+        try:
+            yield
+        except OSError as cause:
+            if not self._is_broken:
+                say(f"warning: TensorBoard's files can't be written ({cause}): its curves end here.")
+            self._is_broken = True
+
+    def _see_sizes(self) -> None:
+        """Say which files were deleted while they were written: they begin anew, and so do their curves."""
+        if len(self._sizes) < len(self._open()):
+            self._sizes |= dict.fromkeys(Path(self.log_dir).rglob("events.out.tfevents.*"), 0)
+        for file, size in self._sizes.items():
+            now = file.stat().st_size if file.exists() else -1
+            if now < size:
+                say(f"warning: {file} was deleted: TensorBoard has its curves from here on only. history.csv has all.")
+            self._sizes[file] = max(now, 0)
 
     def _write_scalars(self, folder: str, values: Mapping[str, Any], step: int | None) -> None:
         """Write numbers, by tag, in one go."""
@@ -219,7 +247,8 @@ class RunLogger(TensorBoardLogger):
     def finalize(self, status: str) -> None:
         """Close the files; what is written later goes into new ones."""
         for writer in self._open():
-            writer.close()
+            with self._forgiving():
+                writer.close()
 
     def _open(self) -> list[SummaryWriter]:
         return [writer for writer in (self._experiment, *self._writers.values()) if writer is not None]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from lightlab.inspect.evaluation import Mistake
-from lightlab.inspect.markdown import escape, table
+from lightlab.inspect.markdown import escape, fence, table
 from lightlab.inspect.summary import summarize
 from lightlab.inspect.summary_text import as_markdown
 from lightlab.module import Model
@@ -14,7 +14,7 @@ from lightlab.module import Model
 
 def config_text(config: str) -> str:
     """Return a config, YAML, as it is."""
-    return f"~~~yaml\n{config.rstrip()}\n~~~"
+    return fence(config, "yaml")
 
 
 def summary_text(model: Model) -> str:

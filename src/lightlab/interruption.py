@@ -1,0 +1,164 @@
+"""SIGTERM and SIGINT (Ctrl-C): what a process does when it is told to end.
+
+Wherever it is, the first one raises `Interrupted`, so that whatever is open is closed and nothing is left half-written.
+A training holds it back until a step is done and its state is whole: see `lightlab.training.interruption`. Another one
+ends the process at once.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from types import FrameType
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+#: What comes within so many seconds is one wish: a terminal tells all processes, and a launcher tells its own again.
+ONE_WISH = 0.5
+#: What shells add to the number of the signal that has ended a process, for its exit code.
+SHELL_OFFSET = 128
+SHOW_CURSOR = "\x1b[?25h"
+
+
+class Interrupted(BaseException):
+    """The process was told to end; no Exception, since nothing has failed.
+
+    Args:
+        number: of the signal.
+        kept: what there is of the work, in words.
+        command: what goes on from there: the words of the command line after ``lightlab``.
+    """
+
+    def __init__(self, number: int, kept: str = "", command: Sequence[str] = ()) -> None:
+        super().__init__(number, kept, command)
+        self.number = number
+        self.kept = kept
+        self.command = command
+
+    @property
+    def code(self) -> int:
+        """The exit code: 130 for SIGINT, 143 for SIGTERM."""
+        return SHELL_OFFSET + self.number
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (f"interrupted by {signal.Signals(self.number).name}", self.kept) if part)
+
+
+@dataclass
+class _Listener:
+    """What was heard.
+
+    Attributes:
+        pid: of the process that listens; those that it forks don't.
+        number: of the first signal; 0 as long as there was none.
+        at: when it came.
+        holds: whether it is held back.
+        last_acts: what is done when the process ends at once.
+    """
+
+    pid: int = 0
+    number: int = 0
+    at: float = 0.0
+    holds: bool = False
+    last_acts: list[Callable[[], object]] = field(default_factory=list)
+
+
+_listener = _Listener()
+
+
+@contextmanager
+def listening() -> Iterator[None]:
+    """Have SIGTERM and SIGINT raise `Interrupted` inside; in the main thread, since no other is told of signals."""
+    global _listener
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    _listener = _Listener(os.getpid())
+    before = {number: signal.signal(number, _hear) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+def _hear(number: int, frame: FrameType | None) -> None:
+    now = time.monotonic()
+    if os.getpid() != _listener.pid:
+        return
+    if _listener.number == 0:
+        _listener.number, _listener.at = number, now
+        if not _listener.holds:
+            raise Interrupted(number)
+    elif now - _listener.at > ONE_WISH:
+        end_at_once(SHELL_OFFSET + number)
+
+
+def listen_alone() -> None:
+    """Take SIGTERM back from others who have put a handler in the place of this module's."""
+    if _listener.pid == os.getpid() and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _hear)
+
+
+def requested() -> int:
+    """Return the number of the signal that told this process to end; 0 as long as there was none."""
+    return _listener.number
+
+
+def request(number: int) -> None:
+    """Take over the signal that another process was told to end by."""
+    _listener.number = _listener.number or number
+
+
+def hold() -> None:
+    """Hold signals back from here on: whoever works asks `requested` where it can stop."""
+    _listener.holds = True
+
+
+def release() -> None:
+    """No longer hold signals back.
+
+    Raises:
+        Interrupted: one has come.
+    """
+    _listener.holds = False
+    if _listener.number:
+        raise Interrupted(_listener.number)
+
+
+def before_the_end(act: Callable[[], object]) -> None:
+    """Have something done where the process ends at once, such as ending those that it has started."""
+    _listener.last_acts.append(act)
+
+
+def end_at_once(code: int) -> None:
+    """End this process as it stands; what it writes is moved to its place when it is whole, or not at all."""
+    for act in _listener.last_acts:
+        act()
+    with suppress(OSError, ValueError, RuntimeError):  # nobody reads any more, or a print is what was interrupted
+        if sys.stdout.isatty():
+            sys.stdout.write(SHOW_CURSOR)
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
+
+
+def leave_to_parent(worker: int = 0) -> None:
+    """Have a process that works for another not be ended by what tells them both: the other ends it when it is done.
+
+    Terminals, and many who end a job, tell all of its processes.
+
+    Args:
+        worker: its number, which torch's loaders say.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _miss_once)  # the other ends it by another one, where all else fails
+
+
+def _miss_once(number: int, frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_DFL)

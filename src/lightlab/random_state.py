@@ -1,0 +1,39 @@
+"""Where the generators of random numbers stand, so that a training that goes on draws what it would have drawn."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+
+def random_state(device: torch.device) -> dict[str, Any]:
+    """Return the state of torch's, NumPy's and Python's own generators, and of a GPU's, as plain data.
+
+    Args:
+        device: that computes.
+    """
+    numpy_state: Any = np.random.get_state(legacy=True)
+    kind, words, *others = numpy_state
+    state = {"torch": torch.get_rng_state(), "numpy": (kind, words.tolist(), *others), "python": random.getstate()}
+    return state | ({"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {})
+
+
+def set_random_state(state: Mapping[str, Any], device: torch.device) -> None:
+    """Bring the generators where `random_state` found them.
+
+    Args:
+        state: of them.
+        device: that computes; where it is another than then, its own generator is left as it is.
+
+    Raises:
+        Exception: of some kind, where the state is none.
+    """
+    torch.set_rng_state(state["torch"])
+    np.random.set_state(state["numpy"])
+    random.setstate(state["python"])
+    if device.type == "cuda" and "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"], device)

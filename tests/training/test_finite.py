@@ -1,0 +1,395 @@
+"""A number that is not finite: training stops at its step, says where it came from, and nothing of it is kept."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from lightning import Callback, Trainer
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from torch import nn
+
+from lightlab import BundledData, Model
+from lightlab.checkpoint import read_checkpoint
+from lightlab.errors import RunError
+from lightlab.registry import LAYERS, import_plugin
+from lightlab.training.execution import Execution
+from lightlab.training.finite import MOST_IN_A_ROW, FiniteNumbers
+
+#: Batches of an epoch of the trainings here.
+BATCHES = 16
+QUIET = {
+    "accelerator": "cpu",
+    "logger": False,
+    "enable_progress_bar": False,
+    "enable_model_summary": False,
+    "log_every_n_steps": 1,
+}
+KINDS = ["loss", "gradient"]
+#: What Lightning is left: nothing of ours in its loop, each step, some of them.
+EXECUTIONS = [None, 1, "auto"]
+
+
+class Faulty(nn.Module):
+    """Passes on what arrives, but at some of its calls in training."""
+
+    def __init__(self, steps, kind, value):
+        super().__init__()
+        self.steps, self.kind, self.value = steps, kind, value
+        self.calls = 0
+
+    def forward(self, inputs):
+        """Give something else, or a gradient of something else."""
+        self.calls += self.training
+        if self.training and self.calls in self.steps:
+            if self.kind == "loss":
+                return inputs * self.value
+            inputs.register_hook(lambda gradient: gradient * self.value)
+        return inputs
+
+
+class Marked(nn.Module):
+    """Gives what has no finite loss, or no finite gradient, for rows whose first number is the one that it knows."""
+
+    def __init__(self, number, kind):
+        super().__init__()
+        self.number, self.kind = number, kind
+        self.weight = nn.Parameter(torch.zeros(1))
+
+    def forward(self, inputs):
+        """Look for the row: only for that one the parameter counts."""
+        is_marked = inputs[:, :1] == self.number
+        if self.kind == "loss" or (self.kind == "evaluation" and not self.training):
+            return torch.where(is_marked, torch.nan, inputs)
+        if self.kind == "gradient" and not inputs.is_meta and bool(is_marked.any()):
+            return inputs + torch.where(is_marked, self.weight.abs().sqrt(), 0.0)
+        return inputs
+
+
+@pytest.fixture(autouse=True)
+def layers():
+    """Layers at fault, for the length of a test."""
+
+    @LAYERS.register("faulty")
+    def faulty(steps: list[int], kind: str = "loss", value: str = "nan") -> nn.Module:
+        """Fail at some steps."""
+        return Faulty(steps, kind, float(value))
+
+    @LAYERS.register("marked")
+    def marked(number: float, kind: str) -> nn.Module:
+        """Fail at a row."""
+        return Marked(number, kind)
+
+    yield
+    for name in ("faulty", "marked"):
+        del LAYERS._entries[name]
+
+
+def network(**faulty):
+    """Return layers of which the third is at fault."""
+    return [{"dense": 8}, "batch_norm", {"faulty": faulty}, "tanh"]
+
+
+def files():
+    """Return all checkpoints that were written."""
+    return [read_checkpoint(path) for path in Path().rglob("*.ckpt")]
+
+
+def are_finite(checkpoint):
+    """Return whether all weights of a checkpoint are finite."""
+    return all(bool(torch.isfinite(each).all()) for each in checkpoint["state_dict"].values())
+
+
+def keepers():
+    """Return callbacks that keep weights whenever they can."""
+    return [
+        ModelCheckpoint("best", monitor="val/loss", filename="{epoch}"),
+        ModelCheckpoint("steps", every_n_train_steps=2, save_top_k=-1, filename="{step}"),
+        ModelCheckpoint("last", save_last=True, save_on_exception=True),
+    ]
+
+
+@pytest.mark.parametrize("steps", EXECUTIONS)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("at", "value"), [(1, "nan"), (7, "inf"), (16, "nan"), (21, "-inf")])
+def test_stops_at_the_step(train, steps, kind, at, value):
+    """Loss or gradient, at any step, whoever takes it: that step, its batch and its layer are named."""
+    with pytest.raises(RunError) as error:
+        train(steps, layers=network(steps=[at], kind=kind, value=value), make_callbacks=keepers)
+    epoch, batch = divmod(at - 1, BATCHES)
+    assert f"In step {at} (batch {batch + 1} of epoch {epoch + 1})" in str(error.value)
+    assert "model.layers[2].faulty" in str(error.value)
+    assert all(map(are_finite, files()))
+    best = list(Path("best").glob("*.ckpt"))
+    assert len(best) == epoch
+    assert (str(best[0]) in str(error.value)) if best else ("No weights of it are kept" in str(error.value))
+
+
+def order(split="train"):
+    """Return the places of a split's rows in its first epoch's order, and their first numbers as layers get them."""
+    data = BundledData("wine", batch_size=8)
+    model = Model([{"dense": 2}], problem="multiclass")
+    data.setup("fit")
+    model.build(data.connect("multiclass"))
+    batches = list(getattr(data, f"{split}_dataloader")())
+    inputs, places = (torch.cat([each[part] for each in batches]) for part in (0, 2))
+    return places.tolist(), model.preprocess(inputs)[:, 0].tolist()
+
+
+def find_unique(numbers, start):
+    """Return the first place from one on whose number no other has."""
+    return next(place for place in range(start, len(numbers)) if numbers.count(numbers[place]) == 1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("steps", EXECUTIONS)
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_names_row_and_layer(train, steps, kind, accumulate):
+    """A row that brings it about is named by its place; a gradient that no later loss shows is found all the same."""
+    places, numbers = order()
+    place = find_unique(numbers, 41)
+    layers = [{"marked": {"number": numbers[place], "kind": kind}}, {"dense": 8}]
+    with pytest.raises(RunError) as error:
+        train(steps, layers=layers, make_callbacks=keepers, accumulate_grad_batches=accumulate)
+    batch = place // 8 + 1
+    step = -(-batch // accumulate)
+    if kind == "loss":
+        assert f"In step {step} (batch {batch} of epoch 1) it is nan, of 1 of 8 rows: {places[place]} of" in str(
+            error.value
+        )
+        assert "first layer to give such a number is model.layers[0].marked, whose input was finite" in str(error.value)
+    else:
+        assert f"In step {step} (batch {step * accumulate} of epoch 1) the loss is finite" in str(error.value)
+        assert "gradient of network.0_marked.weight is not. It came up in model.layers[0].marked" in str(error.value)
+    assert all(map(are_finite, files()))
+
+
+@pytest.mark.parametrize("steps", [2, "auto"])
+def test_steps_that_are_too_large(train, steps):
+    """Where a training diverges, the learning rate is blamed, and a smaller one proposed."""
+    optimizer = {"class_path": "SGD", "init_args": {"lr": 1e20}}
+    rule = r"Likely reason: steps are too large .* Try a smaller learning rate than 1e\+20"
+    with pytest.raises(RunError, match=rule):
+        train(steps, layers=[{"dense": 8}, {"dense": 8}], optimizer=optimizer)
+
+
+@pytest.mark.filterwarnings("ignore:The dirpath has changed")
+def test_in_the_second_half_of_a_run_that_goes_on(train):
+    """A run that goes on in the middle of an epoch counts as the whole would."""
+
+    def keep(folder="kept"):
+        return [ModelCheckpoint(folder, every_n_train_steps=20, save_top_k=-1, filename="{step}")]
+
+    train("auto", layers=network(steps=[0]), make_callbacks=keep)
+    with pytest.raises(RunError, match=r"In step 23 \(batch 7 of epoch 2\)"):
+        train(
+            "auto",
+            layers=network(steps=[3], kind="gradient"),
+            make_callbacks=lambda: keep("more"),
+            ckpt_path="kept/step=20.ckpt",
+        )
+
+
+def test_compiled_steps(tmp_path, monkeypatch, capsys):
+    """Of steps that were taken in one go, the first that was not right is found by taking them again."""
+    places, numbers = order()
+    place = find_unique(numbers, 41)
+    (tmp_path / "marks.py").write_text(
+        "import torch\nfrom lightlab import LAYERS\n\n\nclass Marks(torch.nn.Module):\n    def forward(self, inputs):\n"
+        f"        return torch.where(inputs[:, :1] == {numbers[place]!r}, torch.nan, inputs)\n\n\n"
+        "@LAYERS.register('marks')\ndef marks() -> torch.nn.Module:\n"
+        '    """Mark a row."""\n    return Marks()\n'
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    import_plugin("marks")
+    execution = Execution(compile=True)
+    trainer = Trainer(max_epochs=2, callbacks=[execution], enable_checkpointing=False, **QUIET)
+    model = Model(["marks", {"dense": 8}], problem="multiclass")
+    with pytest.raises(RunError) as error:
+        trainer.fit(model, BundledData("wine", batch_size=8))
+    assert "the layers alone" not in capsys.readouterr().out
+    number = place // 8 + 1
+    said = f"In step {number} (batch {number} of epoch 1) it is nan, of 1 of 8 rows: {places[place]} of train"
+    assert said in str(error.value)
+    assert "model.layers[0].marks" in str(error.value)
+
+
+# Leaving steps out
+
+
+class Watcher(Callback):
+    """Keeps what a step can change: weights, buffers and the optimizer's state."""
+
+    def __init__(self):
+        self.states = []
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        """Keep it."""
+        kept = pl_module.state_dict(), trainer.optimizers[0].state_dict()["state"]
+        tensors = [*kept[0].values(), *(value for each in kept[1].values() for value in each.values())]
+        self.states.append([each.clone() for each in tensors])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_leaves_steps_out(train, kind, accumulate, capsys):
+    """Weights, buffers and the optimizer's state are then as before the step; it is counted, and training goes on."""
+    watcher = Watcher()
+    done = train(
+        "auto",
+        layers=network(steps=[6, 21], kind=kind),  # what is seen of the first is seen by calling it again
+        make_callbacks=lambda: [FiniteNumbers("skip"), watcher],
+        accumulate_grad_batches=accumulate,
+    )
+    for call in (6, 20):
+        last = -(-call // accumulate) * accumulate - 1
+        before, after = watcher.states[last - accumulate], watcher.states[last]
+        assert all(map(torch.equal, before, after))
+        assert not all(map(torch.equal, after, watcher.states[last + accumulate]))
+    printed = capsys.readouterr().out
+    steps = 3 * BATCHES // accumulate
+    assert f"non_finite: 2 of {steps} steps were left out." in printed
+    assert "one step at a time (non_finite: skip looks at each)" in printed
+    assert printed.count("a step is left out") == 2
+    assert done.trainer.global_step == steps
+    figures = [row["train/skipped"] for _, row in done.logged if "train/skipped" in row]
+    assert figures == [1.0, 2.0, 2.0]
+    assert are_finite(done.checkpoint)
+    assert all(torch.isfinite(torch.tensor(row["train/loss"])) for _, row in done.logged if "train/loss" in row)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_gives_up(train, kind):
+    """A network that gives no finite number any more is not waited for."""
+    layers = network(steps=list(range(5, 99)), kind=kind)
+    with pytest.raises(RunError, match=rf"^{MOST_IN_A_ROW} steps in a row were left out .* In step 14 "):
+        train("auto", layers=layers, make_callbacks=lambda: [FiniteNumbers("skip"), *keepers()])
+    assert all(map(are_finite, files()))
+
+
+# What is evaluated and watched
+
+
+def test_validation_loss():
+    """A row of the validation split that has no finite loss ends the training, by its place; nothing is called best."""
+    places, numbers = order("val")
+    place = find_unique(numbers, 3)
+    watching = [ModelCheckpoint("best", monitor="val/loss"), EarlyStopping("val/loss")]
+    trainer = Trainer(max_epochs=2, callbacks=watching, num_sanity_val_steps=0, **QUIET)
+    model = Model([{"marked": {"number": numbers[place], "kind": "evaluation"}}, {"dense": 4}], problem="multiclass")
+    with pytest.raises(RunError) as error:
+        trainer.fit(model, BundledData("wine", batch_size=8))
+    said = f"After epoch 1 val/loss is nan, of 1 of {len(places)} rows: {places[place]} of val, counted from 0."
+    assert said in str(error.value)
+    assert "The first layer to give such a number is model.layers[0].marked" in str(error.value)
+    assert files() == []
+
+
+class OneClass(Callback):
+    """Has the validation split be of one class."""
+
+    def on_validation_batch_start(self, trainer, pl_module, batch, batch_idx, dataloader_idx=0):
+        """Change its targets."""
+        batch[1].zero_()
+
+
+@pytest.mark.parametrize("watches", [EarlyStopping, ModelCheckpoint])
+def test_what_is_watched(watches):
+    """A metric that cannot be told is no reason to stop, or to call weights the best: an error says why."""
+    watcher = watches(monitor="val/auroc", mode="max")
+    keeps = watches is ModelCheckpoint
+    trainer = Trainer(max_epochs=3, callbacks=[watcher, OneClass()], enable_checkpointing=keeps, **QUIET)
+    model = Model([{"dense": 4}], problem="binary")
+    rule = (
+        f"{watches.__name__} goes by val/auroc, which has to be a number. After epoch 1 it is nan: all rows are of one"
+    )
+    with pytest.raises(RunError, match=re.escape(rule)):
+        trainer.fit(model, BundledData("breast_cancer", batch_size=64))
+    assert files() == []
+
+
+# What is written
+
+
+class Mask(nn.Module):
+    """Keeps what is not finite on purpose, as masks of attention are."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mask", torch.tensor([0.0, -torch.inf]))
+
+    def forward(self, inputs):
+        """Pass it on."""
+        return inputs
+
+
+def test_no_such_checkpoint_is_written(train, layers):
+    """Weights that are not finite are never written, whoever asks for it, in whatever state; masks may be infinite."""
+    LAYERS.register("mask")(_mask)
+    try:
+        done = train("auto", layers=["mask", {"dense": 4}])
+    finally:
+        del LAYERS._entries["mask"]
+    model = done.trainer.lightning_module
+    for name, each in [*model.named_parameters(), ("head.class_weight", model.head.class_weight)]:
+        kept = each.detach().clone()
+        with torch.no_grad():
+            each.flatten()[0] = torch.nan
+        with pytest.raises(RunError, match=f"A checkpoint holds finite numbers. None is written, since {name}"):
+            done.trainer.save_checkpoint("broken.ckpt")
+        with torch.no_grad():
+            each.copy_(kept)
+    assert not Path("broken.ckpt").exists()
+    done.trainer.save_checkpoint("whole.ckpt")
+    assert read_checkpoint("whole.ckpt")["state_dict"]["network.0_mask.mask"][1] == -torch.inf
+
+
+def _mask() -> nn.Module:
+    """Keep a mask."""
+    return Mask()
+
+
+PLUGIN = """\
+import os, torch
+from lightlab import LAYERS
+
+
+class Faulty(torch.nn.Module):
+    calls = 0
+
+    def forward(self, inputs):
+        self.calls += self.training
+        if self.training and self.calls == 19 and os.environ.get("LOCAL_RANK", "0") == "1":
+            {deed}
+        return inputs
+
+
+@LAYERS.register("faulty_on_two")
+def faulty_on_two() -> torch.nn.Module:
+    \"\"\"Fail in the second process.\"\"\"
+    return Faulty()
+"""
+DEEDS = {
+    "loss": "return inputs * float('nan')",
+    "gradient": "inputs.register_hook(lambda gradient: gradient * float('inf'))",
+}
+
+
+@pytest.mark.xdist_group("distributed")
+@pytest.mark.parametrize("kind", KINDS)
+def test_two_processes(kind):
+    """What one process meets stops both at that step, with one account of it."""
+    Path("on_two.py").write_text(PLUGIN.format(deed=DEEDS[kind]))
+    Path("c.yaml").write_text(
+        "seed_everything: 1\ndata: {class_path: BundledData, init_args: {name: wine, batch_size: 8}}\n"
+        "model: {problem: multiclass, layers: [{dense: 8}, faulty_on_two, {dense: 4}]}\ntensorboard: null\n"
+        "trainer: {max_epochs: 3, accelerator: cpu, devices: 2, strategy: ddp}\n"
+    )
+    call = [Path(sys.executable).with_name("lightlab"), "fit", "--plugin", "on_two", "--config", "c.yaml"]
+    done = subprocess.run(call, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 2
+    assert done.stderr.count("In step 19 (batch 3 of epoch 2)") == 1
+    assert "model.layers[1].faulty_on_two" in done.stderr
+    assert all(map(are_finite, files()))

@@ -1,0 +1,55 @@
+"""What says that no memory is left, how much there is, and a limit that makes too much of it an error."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from lightlab.training.memory import free_host_memory, is_out_of_memory
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="Other systems have no such limits.")
+
+
+def test_what_torch_says_of_its_allocators():
+    """What is raised by torch for more memory than there is, is told from other errors, whatever their words."""
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**50)
+    assert is_out_of_memory(caught.value)
+    assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."))
+    assert is_out_of_memory(RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate(handle)"))
+    assert is_out_of_memory(OSError(12, "Cannot allocate memory"))
+    assert not is_out_of_memory(RuntimeError("shape '[3]' is invalid for input of size 4"))
+    assert not is_out_of_memory(KeyError("out of memory"))
+
+
+@linux
+def test_no_more_is_free_than_there_is():
+    """What is free is more than nothing, and less than the whole machine has."""
+    total = int(Path("/proc/meminfo").read_text().split()[1]) * 1024
+    assert 0 < free_host_memory() < total
+
+
+@linux
+def test_a_limit_makes_an_error_of_too_much():
+    """Within the limit memory can be had; beyond it an error is raised, and afterwards all can be had again."""
+    code = """
+import torch
+from lightlab.training.memory import free_host_memory, is_out_of_memory, limited_to
+torch.ones(1)
+with limited_to(200 * 2**20):
+    assert 0 < free_host_memory() <= 200 * 2**20
+    torch.ones(10 * 2**20)
+    try:
+        torch.ones(100 * 2**20)
+    except RuntimeError as error:
+        assert is_out_of_memory(error)
+    else:
+        raise AssertionError("there was no limit")
+torch.ones(100 * 2**20)
+with limited_to(None):
+    torch.ones(100 * 2**20)
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
+    assert result.returncode == 0, result.stderr

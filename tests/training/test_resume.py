@@ -1,0 +1,214 @@
+"""A training that is gone on with ends as one that never stopped: weights, figures, counters; to the bit."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+import yaml
+
+from lightlab.checkpoint import read_checkpoint, write_checkpoint
+from lightlab.cli import main
+
+#: Batches of an epoch.
+BATCHES = 8
+CONFIG = """\
+seed_everything: 1
+data: {class_path: BundledData, init_args: {name: wine, batch_size: 16, augment: [{gaussian_noise: 0.1}]}}
+model:
+  problem: multiclass
+  layers: [{dense: {units: 8, activation: relu, l2: 0.001}}, batch_norm, {dropout: 0.3}]
+compile: false
+tensorboard: null
+trainer:
+  max_epochs: 3
+  accelerator: cpu
+  callbacks:
+  - class_path: ModelCheckpoint
+    init_args: {every_n_train_steps: 1, save_top_k: -1, filename: "s{step}", auto_insert_metric_name: false}
+  - class_path: ModelCheckpoint
+    init_args:
+      {monitor: val/accuracy, mode: max, save_top_k: -1, filename: "v{step}", auto_insert_metric_name: false,
+       save_on_train_epoch_end: false}
+  - class_path: ModelCheckpoint
+    init_args:
+      {monitor: train/accuracy, mode: max, save_top_k: -1, filename: "e{step}", auto_insert_metric_name: false,
+       save_on_train_epoch_end: true}
+"""
+#: In an epoch; after its last batch, before the validation; after that; at the end of the epoch.
+PLACES = [f"s{BATCHES + 3}", f"s{2 * BATCHES}", f"v{2 * BATCHES}", f"e{2 * BATCHES}"]
+MEASURED = ["seconds", "epoch_seconds", "samples_per_second", "memory_mib"]
+ASIDE = ("callbacks", "hyper_parameters", "max_epochs")
+
+
+def fit(*options):
+    """Train with the config, and return the exit code."""
+    Path("wine.yaml").write_text(CONFIG)
+    return main(["fit", "--config", "wine.yaml", *options])
+
+
+def kept(name, version=0):
+    """Return the path of a checkpoint of a run."""
+    return f"runs/wine/version_{version}/checkpoints/{name}.ckpt"
+
+
+def came_to(version):
+    """Return what a run came to, without what is measured of the machine and where its files are."""
+    found = {}
+    for name in ("last", "best"):
+        checkpoint = read_checkpoint(kept(name, version))
+        states = checkpoint["callbacks"].items()
+        found[name] = {key: value for key, value in checkpoint.items() if key not in ASIDE}
+        decisive = ("best_model_score", "wait_count", "best_score", "latest_update_step")
+        found[name]["states"] = {key: {part: state.get(part) for part in decisive} for key, state in states}
+    history = pd.read_csv(f"runs/wine/version_{version}/history.csv")
+    found["history"] = history.drop(columns=MEASURED).astype(str).to_dict("list")
+    outcome = json.loads(Path(f"runs/wine/version_{version}/metrics.json").read_text())
+    return found | {name: outcome[name] for name in ("validation", "test", "best_epoch", "best_step", "epochs")}
+
+
+def schedule(name, **options):
+    """Return the option for a schedule."""
+    beside = {key: options.pop(key) for key in ("interval", "warmup") if key in options}
+    return f"--model.lr_scheduler={json.dumps({'class_path': name, 'init_args': options, **beside})}"
+
+
+#: Options, and the checkpoints that are gone on with: by default one of each kind.
+CASES = {
+    "length of the training, warm-up": ([schedule("CosineAnnealingLR", interval="step", warmup=5)], PLACES),
+    "plateau": ([schedule("ReduceLROnPlateau", patience=0, threshold=0.5), "--early_stopping.patience=9"], PLACES),
+    "accumulation": (["--trainer.accumulate_grad_batches=3"], ["s4", "s6", "e6"]),
+    "validation in epochs": (["--trainer.val_check_interval=3"], ["v11", "s14", "e16"]),
+    "double precision": (["--trainer.precision=64-true"], PLACES[:1]),
+    "one step an execution": (["--steps_per_execution=1"], PLACES[:2]),
+}
+
+
+def check_going_on(options, names, differing):
+    """Go on from checkpoints, and hold what comes of it against the whole training."""
+    assert fit(*options) == 0
+    whole = came_to(0)
+    for version, name in enumerate(names, 1):
+        assert fit(*options, "--ckpt_path", kept(name)) == 0
+        assert differing(came_to(version), whole) == [], name
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.filterwarnings("ignore:.*epoch parameter in `scheduler.step")  # SequentialLR's own
+def test_going_on_is_exact(case, differing):
+    """From a batch within an epoch and from its last, from a validation and from the end of an epoch."""
+    check_going_on(*CASES[case], differing)
+
+
+def test_averaged_weights(differing, monkeypatch):
+    """The averages are gone on with, and the weights that they are of."""
+    config = yaml.safe_load(CONFIG)
+    config["trainer"]["callbacks"].append({"class_path": "EMAWeightAveraging", "init_args": {"decay": 0.9}})
+    monkeypatch.setattr(sys.modules[__name__], "CONFIG", yaml.safe_dump(config))
+    check_going_on([], PLACES[:2], differing)
+
+
+def test_an_epoch_that_is_over_leaves_nothing_in_checkpoints():
+    """Within an epoch logits are kept, for its figures; with its last validation there are these, and then nothing."""
+    assert fit() == 0
+    states = {name: read_checkpoint(kept(name))["processes"][0]["epoch"] for name in PLACES}
+    assert [sorted(state) for state in states.values()] == [
+        ["metrics", "penalties"],
+        ["metrics", "penalties"],
+        ["figures"],
+        [],
+    ]
+    rows = sum(len(part) for part in states[PLACES[0]]["metrics"]["waiting"][:1])
+    assert rows == 3 * 16
+
+
+def test_a_training_with_more_steps_goes_on_in_the_epoch(differing):
+    """Where max_steps has ended an epoch in its middle, more of them go on there, and its figures are of all of it."""
+    assert fit() == 0
+    assert fit(f"--trainer.max_steps={BATCHES + 3}") == 0
+    assert pd.read_csv("runs/wine/version_1/history.csv").step.tolist() == [BATCHES, BATCHES + 3]
+    assert fit("--ckpt_path", kept("last", 1)) == 0
+    assert differing(came_to(2)["last"]["state_dict"], came_to(0)["last"]["state_dict"]) == []
+    assert came_to(2)["history"] == came_to(0)["history"]
+
+
+@pytest.mark.parametrize(
+    ("before", "options", "message"),
+    [
+        ([], [], "max_epochs counts the epochs before the checkpoint, too: 3"),
+        (["--trainer.max_steps=11"], ["--trainer.max_steps=11"], "max_steps counts the steps before the checkpoint"),
+        (
+            ["--early_stopping.patience=1", "--early_stopping.min_delta=9"],
+            ["--early_stopping.patience=1", "--early_stopping.min_delta=9"],
+            "The training has stopped early, after 1 validations that were no better. Received: 1.",
+        ),
+    ],
+    ids=["epochs", "steps", "early stopping"],
+)
+def test_nothing_left_to_train(before, options, message, capsys):
+    """A training that is over is not begun again, and leaves no folder."""
+    assert fit(*before) == 0
+    assert fit(*options, "--ckpt_path", kept("last")) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+    assert not Path("runs/wine/version_1").exists()
+
+
+def test_more_patience_goes_on():
+    """A training that has stopped early goes on with more patience."""
+    assert fit("--early_stopping.patience=1", "--early_stopping.min_delta=9") == 0
+    assert read_checkpoint(kept("last"))["epoch"] == 1
+    assert fit("--early_stopping.patience=5", "--early_stopping.min_delta=9", "--ckpt_path", kept("last")) == 0
+    assert read_checkpoint(kept("last", 1))["epoch"] == 2
+
+
+def test_more_epochs_after_the_end(differing):
+    """A training that is over goes on with more epochs as if it had always been meant to."""
+    assert fit() == 0
+    assert fit("--trainer.max_epochs=2") == 0
+    assert fit("--ckpt_path", kept("last", 1)) == 0
+    assert differing(came_to(2), came_to(0)) == []
+
+
+def test_best_weights_of_later_are_not_those_of_now():
+    """A best.ckpt that was replaced after the checkpoint is not taken for the best until then."""
+    assert fit() == 0
+    assert read_checkpoint(kept("best"))["global_step"] > BATCHES
+    assert fit("--ckpt_path", kept("e8"), "--trainer.max_epochs=2") == 0
+    assert read_checkpoint(kept("best", 1))["global_step"] <= 2 * BATCHES
+
+
+def test_a_history_that_was_not_written_yet_comes_along():
+    """Rows that only the killed process had are in its checkpoint."""
+    assert fit("--trainer.max_epochs=2") == 0
+    Path("runs/wine/version_0/history.csv").unlink()
+    stored = read_checkpoint(kept("last"))
+    assert len(stored["callbacks"]["History"]["rows"]) == 2
+    assert fit("--ckpt_path", kept("last")) == 0
+    assert pd.read_csv("runs/wine/version_1/history.csv").epoch.tolist() == [1, 2, 3]
+
+
+def test_a_state_that_is_none_is_refused(capsys):
+    """What stands in a checkpoint in the place of random states is no crash without a word."""
+    assert fit("--trainer.max_epochs=2") == 0
+    stored = read_checkpoint(kept("last"))
+    stored["processes"][0]["random"]["torch"] = torch.zeros(3)
+    write_checkpoint(stored, "odd.ckpt")
+    assert fit("--ckpt_path", "odd.ckpt") == 2
+    assert "What the checkpoint has of its training can't be taken up" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.xdist_group("distributed")
+def test_two_processes(differing):
+    """Each process goes on with its own random numbers, and its own part of the epoch's figures."""
+    Path("wine.yaml").write_text(CONFIG)
+    program = Path(sys.executable).with_name("lightlab")
+    options = ["--trainer.strategy", "ddp", "--trainer.devices", "2", "--trainer.max_epochs", "2"]
+    for more in ([], ["--ckpt_path", kept("s3")]):
+        command = [program, "fit", "--config", "wine.yaml", *options, *more]
+        result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+        assert (result.returncode, result.stderr) == (0, "")
+    assert len(read_checkpoint(kept("s3"))["processes"]) == 2
+    assert differing(came_to(1), came_to(0)) == []
