@@ -323,7 +323,7 @@ def test_trainer_s_own_options(config):
         (
             ("", ""),
             ["--data.batch_size", "0"],
-            "command line: data.batch_size: BundledData's batch_size must be greater than 0. Received: 0.",
+            "command line: data.batch_size: BundledData's batch_size must be greater than 0; or must be 'auto'.",
         ),
         (("", ""), ["--early_stopping.monitor", "val/acc"], "Received: val/acc. Did you mean val/accuracy"),
         (("", ""), ["--data.split", "[0.8, 0, 0.2]"], "There is no validation split."),

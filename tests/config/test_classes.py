@@ -150,3 +150,12 @@ def test_all_faults_of_a_class():
 def test_default_mode(name, mode):
     """The mode that counts where a config gives none; of classes without one nothing is assumed."""
     assert default_mode(f"lightning.pytorch.callbacks.{name}") == mode
+
+
+@pytest.mark.parametrize("name", ["experimental_config", "execution_trace_observer", "activities"])
+def test_what_only_python_can_give_to_a_profiler(name):
+    """Arguments that are objects of torch's are none of a config's."""
+    family = next(family for family in FAMILIES if family.name == "profiler")
+    given = {"class_path": "PyTorchProfiler", "init_args": {name: 0.5}}
+    with pytest.raises(ConfigError, match=f"PyTorchProfiler has no parameter '{name}'"):
+        check_class(given, ("trainer", "profiler"), family)

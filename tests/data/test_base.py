@@ -255,7 +255,7 @@ def test_balanced_training():
         (
             lambda: BundledData("iris", batch_size=0),
             ConfigError,
-            "data.batch_size: BundledData's batch_size must be greater than 0. Received: 0",
+            "data.batch_size: BundledData's batch_size must be greater than 0; or must be 'auto'. Received: 0",
         ),
         (
             lambda: BundledData("iris").connect("binry"),

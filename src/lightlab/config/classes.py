@@ -27,7 +27,10 @@ PASSED_ON = {
         "torch.nn.parallel.distributed.DistributedDataParallel",
         frozenset({"module", "device_ids", "output_device", "process_group"}),
     ),
-    "PyTorchProfiler": ("torch.profiler.profiler.profile", frozenset({"activities"})),
+    "PyTorchProfiler": (
+        "torch.profiler.profiler.profile",
+        frozenset({"activities", "experimental_config", "execution_trace_observer"}),  # objects
+    ),
     "TensorBoardLogger": ("torch.utils.tensorboard.writer.SummaryWriter", frozenset({"log_dir"})),
 }
 #: Exported classes that are bases of others, that take functions, or that ask for a model or Trainer of another make.

@@ -171,7 +171,9 @@ class Share:
         training = self.seed is not None
         while waiting:
             following = list(islice(ordered, self.batch_size))
-            if training and following and len(following) < max(self.batch_size / 2, 2 * self.world_size):
+            # Batch norm can't learn from one row.
+            least = min(self.batch_size, max(self.batch_size / 2, 2 * self.world_size))
+            if training and following and len(following) < least:
                 waiting, following = waiting + following, []
             if training and len(waiting) < self.world_size:
                 raise DataError(
