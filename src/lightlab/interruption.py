@@ -149,16 +149,20 @@ def end_at_once(code: int) -> None:
 
 
 def leave_to_parent(worker: int = 0) -> None:
-    """Have a process that works for another not be ended by what tells them both: the other ends it when it is done.
+    """Have a process that works for another be ended by that one alone, and not by what tells them both.
 
-    Terminals, and many who end a job, tell all of its processes.
+    Terminals, and many who end a job, tell all of its processes; the other ends this one when its own work is done.
 
     Args:
         worker: its number, which torch's loaders say.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _miss_once)  # the other ends it by another one, where all else fails
+    if hasattr(signal, "sigwaitinfo"):  # only it says who has sent a signal; macOS has none
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_heed_parent, daemon=True).start()
 
 
-def _miss_once(number: int, frame: FrameType | None) -> None:
-    signal.signal(number, signal.SIG_DFL)
+def _heed_parent() -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    os._exit(SHELL_OFFSET + signal.SIGTERM)

@@ -237,6 +237,22 @@ def test_forked_processes_leave_it_to_their_parent():
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
 
 
+#: A process whose loader has workers that stay.
+READS_AHEAD = """\
+from torch.utils.data import DataLoader
+from lightlab.interruption import leave_to_parent
+
+options = {"num_workers": 2, "persistent_workers": True, "worker_init_fn": leave_to_parent}
+print(*next(iter(loader := DataLoader(list(range(8)), **options))).tolist())
+"""
+
+
+def test_workers_end_with_their_parent():
+    """Those that stay over epochs are ended by the process that they work for, once it is done."""
+    done = subprocess.run([sys.executable, "-c", READS_AHEAD], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "0\n"
+
+
 def test_preemption_stays_lightnings(monkeypatch):
     """The signal by which SLURM asks for a checkpoint goes to Lightning; SIGTERM comes back to lightlab."""
     trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
