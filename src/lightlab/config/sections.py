@@ -177,8 +177,8 @@ CONFIG = Signature(
         Parameter("compile", Compile, "'auto' | bool | mapping", "auto",
                   "whether a step is compiled as a whole: auto where it pays; {mode: max-autotune} for torch's modes."),
         Parameter("non_finite", NonFinite, "'stop' | 'skip'", "stop",
-                  "what is done where loss or gradient of a step are NaN or infinite: stop with an error that says where "
-                  "it came from; or skip the step, count it, and stop after too many in a row."),
+                  "what is done where loss or gradient of a step are no finite numbers: stop with an error that says "
+                  "where it came from; or skip the step, count it, and stop after too many in a row."),
         Parameter("rank_timeout", Annotated[float, Field(gt=0)] | None, "float | None", None,
                   "so many seconds processes that train together wait for one of them, then all end; by default 40 for "
                   "one that has stopped, and half an hour for one that is at work."),
