@@ -218,7 +218,7 @@ def test_sizes():
     assert ImageFolderData("pets", size=5).connect("binary").input.shape == (3, 5, 5)
     data = ImageFolderData("pets", size=[4, 7])
     assert data.connect("binary").input.shape == (3, 4, 7)
-    assert batches(data.train_dataloader()).shape[1:] == (3, 4, 7)
+    assert batches(data._loader("train", data._plan("train"))).shape[1:] == (3, 4, 7)
 
 
 def test_sizes_differ_between_splits():
@@ -305,7 +305,7 @@ def test_tables(target, problem):
     assert (rows.id_name, len(rows)) == ("path", 10)
     expected = table.set_index("path").loc[rows.ids, rows.targets.columns]
     assert (expected.to_numpy() == rows.targets.to_numpy()).all()
-    darkest = batches(data._loader("train")).flatten(1).amin(1)
+    darkest = batches(data._loader("train", data._plan("train"))).flatten(1).amin(1)
     assert [value // 5 for value in darkest.tolist()] == [int(name[7:-4]) for name in rows.ids]
 
 

@@ -53,7 +53,7 @@ def write_mnist(name="MNIST", train=60, test=20, root="data"):
 
 def sorted_rows(data, *splits):
     """Return inputs and class names of some splits, in the order that the rows have in the data set."""
-    inputs = torch.cat([batch.inputs for split in splits for batch in data._loader(split)])
+    inputs = torch.cat([batch.inputs for split in splits for batch in data._loader(split, data._plan(split))])
     assert all(isinstance(data.rows[split].inputs, torch.Tensor) == (data.dataset in IN_MEMORY) for split in splits)
     names = np.concatenate([data.rows[split].targets["class"].astype(str) for split in splits])
     order = np.argsort(np.concatenate([data.rows[split].ids for split in splits]))
