@@ -159,21 +159,27 @@ def test_predictions_and_downloads_go_nowhere_else(path):
 
 
 def test_the_command_line_names_any_place():
-    """Whoever calls may have things written elsewhere; and a config below its own folder, or its runs' root."""
+    """Whoever calls may have things written elsewhere; and a config below the folder one works in."""
     root = Path("..", "disk").resolve()
-    fine = [
-        "dirpath: ok/x",
-        "dirpath: .",
-        f"dirpath: {root}/x",
-        "filename: '{epoch:02d}-{val/loss:.2f}'",
-        "filename: ''",
-    ]
+    fine = ["dirpath: ok/x", "dirpath: .", "filename: '{epoch:02d}-{val/loss:.2f}'", "filename: ''"]
     for each in fine:
         callbacks = f"callbacks: [{CALLBACK.format(each)}], default_root_dir: {root}"
         Path("a.yaml").write_text(CONFIG.replace("logger: false", callbacks))
         check_config(Sources(["a.yaml"], ["--trainer.callbacks.dirpath=/elsewhere"]))
         check_config(Sources(["a.yaml"], ["--output", "../up.csv"]))
         check_config(Sources(["a.yaml"], []))
+
+
+def test_a_file_can_t_open_a_folder_to_itself():
+    """Below the runs' root a config has things written only where the command line says what that is."""
+    root = Path("..", "disk").resolve()
+    callbacks = f"callbacks: [{CALLBACK.format(f'dirpath: {root}/x')}], default_root_dir: {root}"
+    Path("a.yaml").write_text(CONFIG.replace("logger: false", callbacks))
+    with pytest.raises(
+        ConfigError, match=r"a\.yaml:4: trainer\.callbacks.*\.dirpath: A config file has things written"
+    ):
+        check_config(Sources(["a.yaml"], []))
+    check_config(Sources(["a.yaml"], [f"--trainer.default_root_dir={root}"]))
 
 
 @pytest.fixture(scope="module")

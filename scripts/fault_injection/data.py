@@ -69,7 +69,7 @@ def _inject(laboratory: Laboratory, name: str, good: str) -> Finding:
     bad = [f"{case}: {came}" for case, came in found.items() if came]
     stock = laboratory.python(STOCK + CALLS[name]).said.strip().splitlines()[-1]
     figure = f"{len(found) - len(bad)} of {len(found)} {good}{'; not ' if bad else ''}{'; not '.join(bad)}"
-    return Finding(not bad, figure, stock)
+    return Finding(bool(found) and not bad, figure, stock)
 
 
 @fault(

@@ -123,7 +123,7 @@ def resume_from_every_step(lab: Laboratory) -> Finding:
             faults.append(f"{names}: {finished.said[-300:]}")
         for name, same, count, differ in found:
             good, total = good + same, total + count
-            faults += [f"{name}: {differ}"] if differ else []
+            faults += [f"{name}: {differ or 'no checkpoint to go on from'}"] if differ or not count else []
     repeats = lab.times(3, 1)
     stock = lab.python(STOCK, str(repeats)).said.split()
     figure = "; ".join([f"{good} of {total} bitwise, in {len(cases)} kinds of training", *faults[:3]])

@@ -8,10 +8,10 @@ from typing import Any
 
 #: What stands in place of one.
 HIDDEN = "***"
-#: Keys whose values are secrets.
-SECRETS = frozenset({"access_token", "api_key", "apikey", "auth_token", "password", "secret", "token"})
+#: Keys whose values are secrets, and those that end so after an underscore.
+_SECRET = re.compile(r"(.*_)?(access_?key|api_?key|credentials?|passwd|password|secret|token)", re.IGNORECASE)
 #: What stands before the host of an address.
-_LOGIN = re.compile(r"(?<=://)[^/\s@]+(?=@)")
+_LOGIN = re.compile(r"(?<=://)[^/\s]+(?=@)")
 
 
 def without_logins(text: str) -> str:
@@ -26,12 +26,12 @@ def without_logins(text: str) -> str:
 def without_secrets(value: Any) -> Any:
     """Return a config, or a part of one, without the values of keys that name secrets, and without logins.
 
-    >>> without_secrets({"logger": [{"api_key": "1234", "uri": "http://me:1@host"}], "token": None})
-    {'logger': [{'api_key': '***', 'uri': 'http://***@host'}], 'token': None}
+    >>> without_secrets({"logger": [{"API_KEY": 1234, "uri": "http://me:p@ss@host"}], "client_secret": None})
+    {'logger': [{'API_KEY': '***', 'uri': 'http://***@host'}], 'client_secret': None}
     """
     if isinstance(value, Mapping):
-        hidden = {name: HIDDEN for name, part in value.items() if name in SECRETS and isinstance(part, str)}
-        return {name: hidden.get(name) or without_secrets(part) for name, part in value.items()}
+        hidden = {name for name, part in value.items() if part is not None and _SECRET.fullmatch(str(name))}
+        return {name: HIDDEN if name in hidden else without_secrets(part) for name, part in value.items()}
     if isinstance(value, list):
         return [without_secrets(part) for part in value]
     return without_logins(value) if isinstance(value, str) else value

@@ -1,6 +1,7 @@
-"""Where a config file may have something written: below the folder that one works in, or below the root of its runs.
+"""Where a config file may have something written: below the folder that one works in.
 
-A config may come from anyone. Whoever calls lightlab names any other place on the command line.
+A config may come from anyone. Whoever calls lightlab names any other place on the command line, such as the root of the
+runs, below which it may then lie, too.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from lightlab.config.classes import ClassSpec
-from lightlab.config.defaults import TRAINER_DEFAULTS
 from lightlab.config.documents import COMMAND_LINE
 from lightlab.errors import Fault, Key, format_key
 from lightlab.training.run_names import REPLACED
@@ -33,12 +33,15 @@ def find_strays(config: Mapping[str, Any], locate: Callable[[Key], str]) -> Iter
     """
     options = config.get("trainer")
     trainer = options if isinstance(options, Mapping) else {}
-    root = str(trainer.get("default_root_dir") or TRAINER_DEFAULTS["default_root_dir"])
+    roots = ["."]
+    if locate(("trainer", "default_root_dir")) == COMMAND_LINE:  # a file could name any, and be right
+        roots.append(str(trainer["default_root_dir"]))
     for key, path, is_folder in _written(config, trainer):
         if locate(key) == COMMAND_LINE or not isinstance(path, str):
             continue
-        if not (is_folder and _is_below(path, ".", root)) and (is_folder or not _stays(path)):
-            rule = f"A config file has things written below the folder that you work in, or below {root}, the runs'."
+        if not (is_folder and _is_below(path, *roots)) and (is_folder or not _stays(path)):
+            rule = "A config file has things written below the folder that you work in, or below the runs' root if the "
+            rule += "command line names that."
             yield Fault(key, f"{rule} Received: {path!a}. On the command line --{format_key(key)} takes any.")
 
 

@@ -136,7 +136,7 @@ class Account:
         said = f"The loss of a split is a finite number. After epoch {epoch} {stage}/loss is {loss}"
         loaders: Any = self.trainer.val_dataloaders if stage == "val" else None
         for given in loaders if hasattr(loaders, "sampler") else ():
-            batch: Any = Batch(*given)
+            batch: Any = Batch(*self.trainer.strategy.batch_to_device(given))
             with torch.no_grad():
                 losses = self.model.head.loss(self.model.forward_in_parts(batch.inputs), batch.targets)
             bad = ~torch.isfinite(losses)
