@@ -216,6 +216,77 @@ def test_archives_that_are_not_torch_s(archive):
         read_checkpoint("evil.ckpt")
 
 
+def text(content):
+    """Return a text as a pickle has it."""
+    return b"X" + struct.pack("<L", len(content)) + content.encode()
+
+
+#: Tuples of which each holds the one before twice: to hash, compare or show the last takes 2 ** 60 steps.
+DEEP = b")q\0" + b"".join(b"h%c\x86q%c" % (level, level + 1) for level in range(60))
+SET, ENCODE = b"c__builtin__\nset\n", b"c_codecs\nencode\n"
+ORDERED, TENSOR = b"ccollections\nOrderedDict\n", b"ctorch._utils\n_rebuild_tensor_v2\n"
+STORAGE = b"(" + text("storage") + b"ctorch\nFloatStorage\n" + text("0") + text("cpu") + b"K\x06tQ"
+#: What a pickle may ask for that takes for ever, or far more memory than it has bytes; and what is said of it.
+ENDLESS = {
+    "a deep key": (b"}" + DEEP + b"K\1s.", "it has a key"),
+    "a deep key of several": (b"}(" + DEEP + b"K\1u.", "it has a key"),
+    "a deep member of a set": (SET + b"](" + DEEP + b"e\x85R.", "it has a key"),
+    "a set of a tuple": (SET + DEEP + b"\x85R.", "something else than a list"),
+    "an ordered dictionary of something": (ORDERED + b"](" + DEEP + b"K\1\x86e\x85R.", "of something"),
+    "a state of pairs": (ORDERED + b")R](" + DEEP + b"K\1\x86eb.", "a state that is no dictionary"),
+    "a deep type": (b"(" + text("storage") + DEEP + text("0") + text("cpu") + b"K\6tQ.", "else than texts"),
+    "a deep name": (
+        b"(" + text("storage") + b"ctorch\nFloatStorage\n" + DEEP + text("cpu") + b"K\6tQ.",
+        "else than texts",
+    ),
+    "a deep encoding": (ENCODE + text("a") + DEEP + b"\x86R.", "not written in latin1"),
+    "a deep shape": (TENSOR + b"(" + STORAGE + b"K\0" + DEEP + b"h\x3c\x89" + ORDERED + b")RtR.", "no whole number"),
+    "a long shape": (
+        TENSOR + b"(" + STORAGE + b"K\0(" + b"K\2" * 300_000 + b"t(" + b"K\0" * 300_000 + b"t\x89}tR.",
+        "at most 64 sizes",
+    ),
+    "a long key, often": (b"}((" + b"N" * 9_000 + b"tq\0N" + b"h\0N" * 9_000 + b"u.", "it repeats what it holds"),
+    "a set, often": (
+        b"(](" + b"".join(b"J" + struct.pack("<l", number) for number in range(9_000)) + b"eq\0"
+        + SET + b"q\1h\0\x85R" + b"h\1h\0\x85R" * 9_000 + b"t.",
+        "it repeats what it holds",
+    ),
+    "a text, often": (
+        b"(" + text("a" * 99_000) + b"q\0" + text("latin1") + b"q\2" + ENCODE + b"q\1h\0h\2\x86R"
+        + b"h\1h\0h\2\x86R" * 9_000 + b"t.",
+        "it repeats what it holds",
+    ),
+    "a state, often": (
+        b"}(" + b"".join(b"J" + struct.pack("<l", number) + b"N" for number in range(9_000)) + b"uq\0("
+        + ORDERED + b"q\1)Rh\0b" + b"h\1)Rh\0b" * 9_000 + b"t.",
+        "it repeats what it holds",
+    ),
+}  # fmt: skip
+#: Opens a file with little memory and time, and says what is said of it.
+OPEN_ONE = """
+import resource
+from lightlab.checkpoint import read_checkpoint
+from lightlab.errors import CheckpointError
+before = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (before + (256 << 20),) * 2)
+try:
+    read_checkpoint("evil.ckpt")
+except CheckpointError as refusal:
+    print(refusal)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere memory is not limited so")
+@pytest.mark.parametrize("endless", ENDLESS)
+def test_pickles_that_take_for_ever(endless):
+    """A pickle that has a few bytes hashed, compared, shown or copied without end is refused at once."""
+    content, said = ENDLESS[endless]
+    write(packed({**records(), "archive/data.pkl": b"\x80\2" + content}))
+    call = [sys.executable, "-c", OPEN_ONE]
+    finished = subprocess.run(call, capture_output=True, text=True, check=False, timeout=60)
+    assert said in finished.stdout, finished.stderr
+
+
 #: Tries to open all files of this folder, and says by how many MiB the process grew at most.
 OPEN_ALL = """
 import resource, sys

@@ -6,6 +6,7 @@ import random
 import signal
 import zipfile
 from pathlib import Path
+from threading import Lock
 
 import pytest
 import torch
@@ -195,8 +196,9 @@ def test_failed_write_leaves_the_old_file():
     """A checkpoint that can't be written in the middle leaves the old one to the byte, and no other file."""
     write_checkpoint(WHOLE, "a.ckpt")
     before = Path("a.ckpt").read_bytes()
-    with pytest.raises(Exception, match="pickle"):
-        write_checkpoint({**WHOLE, "extra": lambda: None}, "a.ckpt")
+    for extra in (lambda: None, Lock(), (each for each in "ab")):
+        with pytest.raises(CheckpointError, match=r"plain data and tensors\. .* a\.ckpt can't be written: .*pickle"):
+            write_checkpoint({**WHOLE, "extra": extra}, "a.ckpt")
     assert Path("a.ckpt").read_bytes() == before
     assert [path.name for path in Path().iterdir()] == ["a.ckpt"]
 

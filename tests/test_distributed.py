@@ -101,6 +101,24 @@ def test_what_is_seen_is_of_all_processes(config):
         assert mine["loss"] == pytest.approx(theirs["loss"], rel=1e-4)
 
 
+def test_step_that_is_left_out(config):
+    """What is said of it is what the process has seen whose loss it was; it counts for no figure, of either."""
+    Path("odd.py").write_text(
+        "import os\nimport torch\nfrom lightlab import LAYERS\n\n\nclass Odd(torch.nn.Module):\n    calls = 0\n\n"
+        "    def forward(self, inputs):\n        self.calls += self.training\n"
+        "        second = self.training and self.calls == 2 and os.environ.get('LOCAL_RANK') == '1'\n"
+        "        return inputs * float('nan') if second else inputs\n\n\n"
+        "@LAYERS.register('odd')\ndef odd() -> torch.nn.Module:\n"
+        '    """Fail once, in the second process."""\n    return Odd()\n'
+    )
+    Path(config).write_text(CONFIG.replace("  layers:\n", "  layers:\n    - odd\n") + "non_finite: skip\n")
+    printed = on_two("fit", "--config", config, "--plugin", "odd")
+    assert (
+        "a step is left out. The training loss is a finite number. In step 2 (batch 2 of epoch 1) it is nan" in printed
+    )
+    assert "the loss is finite" not in printed
+
+
 def test_fewer_rows_than_processes(config):
     """A validation set of one row and a test set of three give on two processes what they give on one."""
     table = pd.DataFrame({"x": range(20), "z": [3, 1] * 10, "y": ["a", "b"] * 10})

@@ -292,6 +292,22 @@ def test_plateau_that_watches_something_else():
     assert entry["scheduler"].mode == "max"
 
 
+@pytest.mark.parametrize(("monitor", "frequency"), [("val/loss", 3), ("train/loss", 1)])
+def test_plateau_moves_where_it_sees_something_new(monitor, frequency):
+    """Where few epochs are validated, what watches a validation moves on after these alone."""
+    optimizer = optim.SGD(parameters(), lr=RATE)
+    spec = parse_scheduler({"class_path": "ReduceLROnPlateau", "monitor": monitor}, SCHEDULER)
+    (entry,) = spec.build(optimizer, length, "val/loss", "min", every=3)
+    assert entry["frequency"] == frequency
+
+
+@pytest.mark.parametrize("name", ["monitor", "interval", "warmup"])
+def test_what_stands_beside_class_path(name):
+    """Where it is given to the scheduler, the message says where it stands."""
+    with pytest.raises(ConfigError, match=f"It stands beside class_path: model.lr_scheduler.{name}."):
+        parse_scheduler({"class_path": "ReduceLROnPlateau", "init_args": {name: 1}}, ("model", "lr_scheduler"))
+
+
 @pytest.mark.parametrize("interval", ["step", "epoch"])
 def test_warmup_and_plateau(interval):
     """The warm-up moves by its interval, the plateau by epochs, which is when there are metrics; cuts stay."""

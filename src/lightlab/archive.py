@@ -14,7 +14,7 @@ import re
 import struct
 import zipfile
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from io import BytesIO
 from typing import Any, BinaryIO, ClassVar
 
@@ -40,6 +40,12 @@ RECORDS = re.compile(r"(data\.pkl|\.format_version|\.storage_alignment|byteorder
 #: The end of a zip file, where it says how long its directory is, and where it begins; and the same of a large file,
 #: which stands before it, with a pointer between the two.
 END, LARGE_END, POINTER = struct.Struct("<4s4H2LH"), struct.Struct("<4sQ2H2L4Q"), struct.Struct("<4sLQL")
+#: What may be a key, or a part of one that is a tuple.
+PLAIN = (str, int, float, bool, type(None), bytes)
+#: What has a length, and may be read again and again.
+SIZED = (str, bytes, tuple, list, dict, set)
+#: A tensor has at most so many dimensions.
+MOST_SIZES = 64
 #: What torch writes plain data and tensors with.
 OPERATIONS = (
     *(pickle.PROTO, pickle.STOP, pickle.MARK, pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3),
@@ -119,6 +125,76 @@ class _Reader(pickle._Unpickler):  # the one in C makes as much room as a pickle
         super().__init__(BytesIO(content))
         self.records = records
         self.storages: dict[str, _Storage] = {}
+        self.left = len(content)
+
+    def _take(self, *parts: Any) -> None:
+        """Count what is read through to build something, as often as it is: what stands there once is remembered.
+
+        Raises:
+            pickle.UnpicklingError: together it is more than stands in the pickle, in which all of it has a byte.
+        """
+        self.left -= sum(len(part) for part in parts if isinstance(part, SIZED))
+        if self.left < 0:
+            raise pickle.UnpicklingError("it repeats what it holds to more than the file")
+
+    def _check_keys(self, keys: Iterable[Any]) -> None:
+        """See to it that keys of a dictionary, or members of a set, are plain before they are hashed.
+
+        The hash of a tuple is made of those of its parts: sixty that hold the one before twice take for ever.
+
+        Raises:
+            pickle.UnpicklingError: they are not.
+        """
+        for key in keys:
+            for part in key if type(key) is tuple else (key,):
+                if type(part) not in PLAIN:
+                    raise pickle.UnpicklingError(
+                        "it has a key or a member of a set that is neither plain nor a tuple of what is"
+                    )
+            if type(key) is tuple:
+                self._take(key)
+
+    def _set_items(self, items: list[Any]) -> None:
+        self._check_keys(items[::2])
+        if type(self.stack[-1]) not in (dict, OrderedDict):  # type: ignore[attr-defined]  # typeshed leaves it out
+            raise pickle.UnpicklingError("it sets items of something else than a dictionary")
+        self.stack[-1].update(zip(items[::2], items[1::2], strict=True))  # type: ignore[attr-defined]  # likewise
+
+    def load_setitem(self) -> None:
+        """Set one item of a dictionary."""
+        items = self.stack[-2:]  # type: ignore[attr-defined]  # likewise
+        del self.stack[-2:]  # type: ignore[attr-defined]  # likewise
+        self._set_items(items)
+
+    dispatch[pickle.SETITEM[0]] = load_setitem  # type: ignore[assignment]  # it takes this reader, and no other
+
+    def load_setitems(self) -> None:
+        """Set items of a dictionary."""
+        self._set_items(self.pop_mark())  # type: ignore[attr-defined]  # likewise
+
+    dispatch[pickle.SETITEMS[0]] = load_setitems  # type: ignore[assignment]  # likewise
+
+    def load_reduce(self) -> None:
+        """Call what stands for a function of torch's, each time with arguments of its own.
+
+        Raises:
+            pickle.UnpicklingError: the arguments are repeated, or would be hashed and are not plain.
+        """
+        arguments = self.stack.pop()  # type: ignore[attr-defined]  # likewise
+        function = self.stack[-1]  # type: ignore[attr-defined]  # likewise
+        if type(arguments) is not tuple:
+            raise pickle.UnpicklingError("it calls something with no tuple of arguments")
+        self._take(arguments, *arguments)
+        if function is OrderedDict and arguments:
+            raise pickle.UnpicklingError("it makes an ordered dictionary of something")
+        if function is set:
+            (members,) = arguments
+            if type(members) is not list:
+                raise pickle.UnpicklingError("it makes a set of something else than a list")
+            self._check_keys(members)
+        self.stack[-1] = function(*arguments)  # type: ignore[attr-defined]  # likewise
+
+    dispatch[pickle.REDUCE[0]] = load_reduce  # type: ignore[assignment]  # likewise
 
     def load_build(self) -> None:
         """Have nothing but ordered dictionaries take a state, as torch does.
@@ -129,6 +205,9 @@ class _Reader(pickle._Unpickler):  # the one in C makes as much room as a pickle
         state = self.stack.pop()  # type: ignore[attr-defined]  # typeshed leaves out what only Python's own has
         if type(self.stack[-1]) is not OrderedDict:  # type: ignore[attr-defined]  # likewise
             raise pickle.UnpicklingError("it holds an object with a state, which is neither plain data nor a tensor")
+        if type(state) is not dict:
+            raise pickle.UnpicklingError("it gives a state that is no dictionary")
+        self._take(state)
         vars(self.stack[-1]).update(state)  # type: ignore[attr-defined]  # likewise
 
     dispatch[pickle.BUILD[0]] = load_build  # type: ignore[assignment]  # it takes this reader, and no other
@@ -151,7 +230,10 @@ class _Reader(pickle._Unpickler):  # the one in C makes as much room as a pickle
         Raises:
             ValueError: the record has another length.
         """
-        what, kind, key, _, count = pid
+        what, kind, key, location, count = pid
+        # What is no text or number may take for ever to be hashed, compared or shown.
+        if not all(isinstance(part, str) for part in (what, kind, key, location)) or type(count) is not int:
+            raise ValueError("it names numbers by something else than texts")
         record = self.records.get(f"data/{key}")
         if what != "storage" or record is None or record.file_size != count * ITEM_SIZES[kind]:
             raise ValueError(f"it holds no {count} numbers of {key!r}")
@@ -174,6 +256,10 @@ def _check_tensor(
     Raises:
         ValueError: there are not as many.
     """
+    if type(shape) is not tuple or type(strides) is not tuple or len(shape) > MOST_SIZES:
+        raise ValueError(f"it holds a tensor of a shape that is no tuple of at most {MOST_SIZES} sizes")
+    if not all(type(number) is int for number in (offset, *shape, *strides)):
+        raise ValueError("it holds a tensor with a size that is no whole number")
     if min(offset, *shape, *strides, 0) < 0 or len(shape) != len(strides) or hooks:
         raise ValueError(f"it holds a tensor that can't be, of shape {shape}")
     last = offset + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
@@ -184,7 +270,7 @@ def _check_tensor(
 def _encode(text: str, encoding: str) -> bytes:
     """Return bytes, which pickles of this kind hold as a text."""
     if encoding != "latin1":
-        raise pickle.UnpicklingError(f"it has bytes written in {encoding}")
+        raise pickle.UnpicklingError("it has bytes that are not written in latin1")
     return text.encode(encoding)
 
 

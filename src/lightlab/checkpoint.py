@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pickle
 from collections.abc import Iterator, Mapping
 from itertools import chain, islice
 from pathlib import Path
@@ -107,6 +108,10 @@ def write_checkpoint(checkpoint: Mapping[str, Any], path: str | os.PathLike[str]
         target.parent.mkdir(parents=True, exist_ok=True)
         with replacing(target) as stream:
             _save(checkpoint, Hashing(stream))
+    except (pickle.PicklingError, AttributeError, TypeError) as cause:  # what can't be pickled is told by any of them
+        raise CheckpointError(
+            f"A checkpoint holds plain data and tensors. The checkpoint {target} can't be written: {cause}."
+        ) from cause
     except (OSError, RuntimeError) as cause:
         raise CheckpointError(f"The checkpoint {target} can't be written: {cause}.") from cause
 

@@ -17,7 +17,7 @@ from lightlab import __version__
 from lightlab.commands.options import HELP
 from lightlab.commands.verbs import TRAINER_VERBS, VERBS
 from lightlab.errors import LightlabError, did_you_mean, sentences
-from lightlab.interruption import Interrupted, listening
+from lightlab.interruption import Interrupted, heed, heed_launcher, listening
 from lightlab.registry import import_plugin, load_plugins
 from lightlab.terminal import say
 
@@ -51,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the command line's, without the program's name; by default those of this process.
     """
     rest = list(sys.argv[1:] if arguments is None else arguments)
+    heed_launcher()
     with listening():
         try:
             return _answer(rest)
@@ -73,7 +74,13 @@ def _answer(rest: list[str]) -> int:
         if rest[0] == "--version":
             say(f"lightlab {__version__}")
             return 0
-        return _run(rest, plugins)
+        try:
+            code = _run(rest, plugins)
+        except Exception:  # imports make anything of what a signal raises in them
+            heed()
+            raise
+        heed()
+        return code
     except BrokenPipeError:  # who reads has read enough, as `| head` does
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for what Python writes at its end
         return 0
@@ -144,6 +151,7 @@ def _run(arguments: list[str], plugins: list[str]) -> int:
     for plugin in plugins:
         import_plugin(plugin)
     load_plugins()
+    heed()
     if verb in TRAINER_VERBS:
         module.run(verb, arguments[1:])
         return 0

@@ -17,12 +17,18 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from types import FrameType
 
+from lightlab.terminal import say
+
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 #: What comes within so many seconds is one wish: a terminal tells all processes, and a launcher tells its own again.
 ONE_WISH = 0.5
 #: What shells add to the number of the signal that has ended a process, for its exit code.
 SHELL_OFFSET = 128
 SHOW_CURSOR = "\x1b[?25h"
+#: The environment's name for the process that has launched this one, for both to train together.
+LAUNCHER = "LIGHTLAB_LAUNCHER"
+#: How often a process looks after the one that has launched it, in seconds, and how long it lets others say more of it.
+LOOK, SAY_MORE = 0.25, 1.0
 
 
 class Interrupted(BaseException):
@@ -68,7 +74,21 @@ class _Listener:
     last_acts: list[Callable[[], object]] = field(default_factory=list)
 
 
+@dataclass
+class _Launcher:
+    """Who has launched this process.
+
+    Attributes:
+        pid: 0 where it is none of lightlab's.
+        may_go: whether this process no longer needs it.
+    """
+
+    pid: int = 0
+    may_go: threading.Event = field(default_factory=threading.Event)
+
+
 _listener = _Listener()
+_launcher = _Launcher()
 
 
 @contextmanager
@@ -78,13 +98,14 @@ def listening() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    _listener = _Listener(os.getpid())
+    outer, _listener = _listener, _Listener(os.getpid())
     before = {number: signal.signal(number, _hear) for number in SIGNALS}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        _listener = outer
 
 
 def _hear(number: int, frame: FrameType | None) -> None:
@@ -127,6 +148,15 @@ def release() -> None:
         Interrupted: one has come.
     """
     _listener.holds = False
+    heed()
+
+
+def heed() -> None:
+    """End where this process was told to, whatever has become of what the signal raised: an import may swallow it.
+
+    Raises:
+        Interrupted: a signal has come.
+    """
     if _listener.number:
         raise Interrupted(_listener.number)
 
@@ -146,6 +176,40 @@ def end_at_once(code: int) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
     os._exit(code)
+
+
+def heed_launcher() -> None:
+    """Have this process end where the one that has launched it does, if one has: from its first moment on.
+
+    That one may be gone already. What this process itself starts is no part of it, and isn't told.
+    """
+    pid = os.environ.pop(LAUNCHER, "")
+    if pid.isdecimal():
+        _launcher.pid = int(pid)
+        threading.Thread(target=_look_after_launcher, name="lightlab-launcher", daemon=True).start()
+
+
+def launcher() -> int:
+    """Return the process that has launched this one; 0 where none of lightlab's has."""
+    return _launcher.pid
+
+
+def let_launcher_go() -> None:
+    """No longer end where the process does that has launched this one."""
+    _launcher.may_go.set()
+
+
+def _look_after_launcher() -> None:
+    while os.getppid() == _launcher.pid:
+        if _launcher.may_go.wait(LOOK):
+            return
+    if _launcher.may_go.wait(SAY_MORE):
+        return
+    if (os.environ.get("LOCAL_RANK"), os.environ.get("NODE_RANK", "0")) == ("1", "0"):  # one says it for all
+        with suppress(OSError):  # who reads may have gone, too
+            message = "rank 0, which has launched rank 1, is gone: it was killed, or it crashed."
+            say(f"lightlab: error: {message}", is_error=True)
+    end_at_once(1)
 
 
 def leave_to_parent(worker: int = 0) -> None:

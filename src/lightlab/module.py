@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import partial
 from itertools import zip_longest
 from typing import Any, Literal, cast
 
@@ -219,8 +220,11 @@ class Model(LightningModule):
         loss = losses.sum() * share
         if extra is not None:
             loss = loss + extra
-        if self.finite_numbers is None or self.finite_numbers.see_loss(loss, losses, batch, batch_idx):
-            self._keep(logits, losses, cast("Tensor", batch.targets), extra)
+        keep = partial(self._keep, logits, losses, cast("Tensor", batch.targets), extra)
+        if self.finite_numbers is None:
+            keep()
+        elif self.finite_numbers.see_loss(loss, losses, batch, batch_idx):
+            self.finite_numbers.count(keep)
         return loss
 
     # It asks nothing of the loop around it: it logs nothing, and always returns a loss.
@@ -363,7 +367,8 @@ class Model(LightningModule):
             return optimizer
         watched = self.scheduler_spec.monitor or self.problem_row.monitor
         mode = self.metric_modes().get(watched.split("/", 1)[-1], self.problem_row.mode)
-        return [optimizer], self.scheduler_spec.build(optimizer, self._training_length, watched, mode)
+        every = (trainer and trainer.check_val_every_n_epoch) or 1
+        return [optimizer], self.scheduler_spec.build(optimizer, self._training_length, watched, mode, every)
 
     def check_optimizers(self) -> None:
         """Make optimizer and schedule, for a training of any length, and forget them.
@@ -423,12 +428,15 @@ class Model(LightningModule):
         """Add what is known of the data, and the metrics at this point.
 
         Raises:
-            RunError: a weight is not finite.
+            RunError: a weight is not finite; in all processes.
         """
-        if broken := find_broken(self, checkpoint["state_dict"]):
+        broken = find_broken(self, checkpoint["state_dict"])
+        # All processes go the same way, whichever of them has the number: they wait for each other on both.
+        if not self.trainer.strategy.reduce_boolean_decision(not broken, all=True):
             if self.finite_numbers is not None:
                 self.finite_numbers.verify()
-            raise RunError(f"A checkpoint holds finite numbers. None is written, since {broken[0]} has others.")
+            where = broken[0] if broken else "the model of another process"
+            raise RunError(f"A checkpoint holds finite numbers. None is written, since {where} has others.")
         checkpoint["lightlab_version"] = __version__
         checkpoint["data_spec"] = self._built().to_dict()
         checkpoint["max_epochs"] = self.trainer.max_epochs
@@ -493,6 +501,8 @@ class Model(LightningModule):
             raise CheckpointError(
                 f"What the checkpoint has of its training can't be taken up ({type(cause).__name__}: {cause})."
             ) from cause
+        if self.finite_numbers is not None:
+            self.finite_numbers.begin()
 
     def _check_same_data(self, stored: DataSpec) -> None:
         """Refuse weights that were trained on other columns or classes, and take over what they were trained with.

@@ -168,7 +168,7 @@ class SchedulerSpec:
         return argument is not None and not {"epochs", "steps_per_epoch", argument} & self.arguments.keys()
 
     def build(
-        self, optimizer: optim.Optimizer, length: Callable[[Interval], int], monitor: str, mode: str
+        self, optimizer: optim.Optimizer, length: Callable[[Interval], int], monitor: str, mode: str, every: int = 1
     ) -> list[dict[str, Any]]:
         """Return what Lightning takes for ``lr_scheduler``, a dictionary each.
 
@@ -177,6 +177,7 @@ class SchedulerSpec:
             length: returns how many steps or epochs the training has; called only where that is needed.
             monitor: what ReduceLROnPlateau watches unless the config says.
             mode: whether less (``min``) or more (``max``) of it is better.
+            every: in how many epochs there is a validation, for ReduceLROnPlateau to see.
 
         Raises:
             ConfigError: torch refuses the arguments.
@@ -192,7 +193,9 @@ class SchedulerSpec:
             raise ConfigError.at(("model", "lr_scheduler"), f"{self.name} can't be built: {cause}") from cause
         entry: dict[str, Any] = {"scheduler": main, "interval": self.interval}
         if isinstance(main, ReduceLROnPlateau):
-            entry |= {"interval": "epoch", "monitor": self.monitor or monitor}
+            watched = self.monitor or monitor
+            frequency = every if watched.startswith("val/") else 1
+            entry |= {"interval": "epoch", "monitor": watched, "frequency": frequency}
             return [{"scheduler": rise, "interval": self.interval}, entry] if rise else [entry]
         if rise:
             entry["scheduler"] = SequentialLR(optimizer, [rise, main], milestones=[self.warmup])

@@ -229,6 +229,8 @@ def _explain(
         if kind == "extra_forbidden":
             takes = f"It takes {', '.join(known)}." if known else "It takes none."
             near = did_you_mean(parameter, [*known, *beside])
+            if parameter in {*beside}:
+                near = f"It stands beside class_path: {format_key((*key[:-1], parameter))}."
             yield Fault((*key, *entry), sentences(f"{name} has no parameter {parameter!r}.", near, takes))
         elif kind == "missing" and parameter not in value:
             if not any(did_you_mean(other, [str(parameter)]) for other in value if other not in known):

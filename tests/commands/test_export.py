@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pytest
+import torch
 
-from lightlab.checkpoint import read_checkpoint
+from lightlab.checkpoint import read_checkpoint, write_checkpoint
 from lightlab.cli import WRONG_INPUT, main
 
 CONFIG = """\
@@ -77,6 +78,17 @@ def test_what_is_refused(run, arguments, message, capsys):
     assert main(["export", *(str(run) if each == "RUN" else each for each in arguments)]) == WRONG_INPUT
     assert message in capsys.readouterr().err
     assert [path.name for path in Path().iterdir()] == ["file"]
+
+
+def test_weights_that_are_no_model_s(run, capsys):
+    """Names that share the numbers of one are many times the file when each gets its own: none is written."""
+    checkpoint = read_checkpoint(run / "checkpoints/best.ckpt")
+    shared = torch.zeros(300_000)
+    weights = checkpoint["state_dict"] | {f"w{number}": shared for number in range(300)}
+    write_checkpoint({**checkpoint, "state_dict": weights}, "evil.ckpt")
+    assert main(["export", "evil.ckpt"]) == WRONG_INPUT
+    assert "300 differ, the first w0" in capsys.readouterr().err
+    assert [path.name for path in Path().iterdir()] == ["evil.ckpt"]
 
 
 def test_training_does_not_go_on_from_weights_alone(run, trained, capsys):

@@ -170,6 +170,16 @@ def test_parquet_that_is_too_large(monkeypatch):
     assert "class_path: ParquetStream" in Path("a.yaml").read_text()
 
 
+def test_commands_are_quoted(capsys):
+    """What is said to be next, there and in the config, is one word of a shell, whatever the file is called."""
+    table(numbers(ROWS)).to_csv("t.csv", index=False)
+    assert main(["init", "t.csv", "--target", "price", "-o", "x;touch y;.yaml"]) == 0
+    assert capsys.readouterr().out.endswith(
+        "lightlab data 'x;touch y;.yaml'\n  lightlab fit --config 'x;touch y;.yaml'\n"
+    )
+    assert "#   lightlab fit --config 'x;touch y;.yaml' " in Path("x;touch y;.yaml").read_text()
+
+
 def test_never_overwrites():
     """A file that is there stays, unless --force says otherwise; nothing else is left."""
     table(CLASSES).to_csv("a.csv", index=False)

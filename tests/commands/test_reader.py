@@ -47,6 +47,22 @@ def test_a_training_without_what_it_needs(verb, option, value, says, config, cap
     assert not Path("runs").exists()
 
 
+def test_plateau_without_a_validation_in_its_epoch(config, capsys):
+    """Where validation follows no epochs, ReduceLROnPlateau may have nothing to go by at the end of one."""
+    seldom = ["--trainer.check_val_every_n_epoch", "null", "--trainer.val_check_interval", "3"]
+    plateau = ["--model.lr_scheduler", "ReduceLROnPlateau"]
+    assert main(["fit", "--config", config, *seldom, *plateau]) == 2
+    assert "2 batches, after which ReduceLROnPlateau looks at val/loss: it validates at" in capsys.readouterr().err
+    assert not Path("runs").exists()
+    assert main(["fit", "--config", config, *seldom, *plateau, "--model.lr_scheduler.monitor", "train/loss"]) == 0
+
+
+def test_no_time_to_train(config, capsys):
+    """Where there was no time for a step, the time is what is named."""
+    assert main(["fit", "--config", config, "--trainer.max_time", "00:00:00:00"]) == 2
+    assert "It took none: see trainer.max_time (00:00:00:00)" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("option", "value"),
     [("trainer.limit_train_batches", "0.5"), ("trainer.limit_val_batches", "0"), ("data.batch_size", "500")],

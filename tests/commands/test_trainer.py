@@ -202,10 +202,12 @@ def test_command_line_beats_the_checkpoint():
     assert set(pd.read_csv("b.csv").prediction) == {"benign"}
 
 
-def test_resume(run, config):
+def test_resume(run, config, capsys):
     """Training goes on from the last checkpoint in a new folder, and counts on."""
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     assert main(["fit", "--config", config, "--ckpt_path", "last", "--trainer.max_epochs", "6"]) == 0
+    steps = read_checkpoint(run / "checkpoints" / "last.ckpt")["global_step"]
+    assert f"goes on from: {run}/checkpoints/last.ckpt (whole epochs 4, steps {steps})" in capsys.readouterr().out
     assert figures(run.with_name("version_1"))["epochs"] == 6
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
     saved = yaml.safe_load((run.with_name("version_1") / "config.yaml").read_text())

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lightlab.data.rows import Rows
-from lightlab.data.targets import check_encoded, encode_target, infer_problem, learn_target
+from lightlab.data.targets import check_encoded, encode_target, infer_problem, learn_target, typed_targets
 from lightlab.errors import TargetError
 from lightlab.problems import BINARY, BOUNDED_REGRESSION, MULTICLASS, MULTILABEL, REGRESSION
 
@@ -89,6 +89,28 @@ def test_class_that_the_train_split_lacks():
         TargetError, match=r"of val .*: 'a', 'b'\. .*'y', first at file\.csv:3: 'z' \(2 rows\), 'x' \(1 rows\)"
     ):
         encode_target(rows(y=["a", "z", "z", "x"]), target, "class", MULTICLASS, "val")
+
+
+@pytest.mark.parametrize("slip", ["inf", "-inf", "Infinity", "1e999", "1e38"])
+@pytest.mark.parametrize("others", [["0", "1", "2"], ["0.5", "1", "2.25"]])
+def test_a_number_that_is_not_finite(slip, others):
+    """It makes no class of numbers, and is named by column, value and place, whatever is asked for."""
+    given = typed_targets(rows(y=[*others * 5, slip]))
+    assert infer_problem(given.targets) == ("regression", "numbers")
+    with pytest.raises(TargetError, match=r"at most 1e\+37, .*'y': (-?inf|1e\+38) at file\.csv:17, and so in 1 of 16"):
+        learn_target(given, REGRESSION)
+    with pytest.raises(TargetError, match=r"Classes are names or whole numbers\. Received in column 'y'"):
+        learn_target(given, MULTICLASS)
+
+
+def test_names_of_classes_that_look_like_numbers():
+    """Among names inf is one, and so are whole numbers that floats can't tell apart."""
+    names = learn_target(typed_targets(rows(y=["low", "inf"])), BINARY)
+    assert names.classes == ("inf", "low")
+    large = [str(2**53), str(2**53 + 1)]
+    assert learn_target(typed_targets(rows(y=large)), BINARY).classes == tuple(large)
+    with pytest.raises(TargetError, match="Missing in column 'y': 1 of 3 rows"):
+        learn_target(typed_targets(rows(y=[*large, ""])), BINARY)
 
 
 def test_check_encoded():

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shlex
 from pathlib import Path
 
 from lightlab.inspect.outcome import Outcome
@@ -26,6 +27,12 @@ def test_metrics_json_is_json():
     assert values["validation"] == {"val/loss": 0.25, "val/mse": 12345.6}
     assert values["test"] == {"test/loss": 0.5, "test/mse": None}
     assert (values["best_epoch"], values["epochs"], values["seconds"]) == (3, 7, 1.5)
+
+
+def test_commands_are_quoted():
+    """What is printed to be pasted into a shell is one word there, whatever the run is called."""
+    words = [shlex.split(line)[-1] for line in OUTCOME.table(Path("runs/x;touch y;/version_0")).splitlines()[-3:]]
+    assert words == ["runs/x;touch y;/version_0"] * 2 + ["runs/x;touch y;/version_0/config.yaml"]
 
 
 def test_table():

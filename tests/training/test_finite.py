@@ -192,6 +192,54 @@ def test_in_the_second_half_of_a_run_that_goes_on(train):
         )
 
 
+class AtBatch(Callback):
+    """Does something before the first batch that it sees, and keeps the state behind the fourth."""
+
+    def __init__(self, look=None):
+        self.look = look
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        """Look, once."""
+        if self.look is not None:
+            self.look(pl_module.finite_numbers)
+        self.look = None
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        """Keep it."""
+        if trainer.current_epoch == 0 and batch_idx == 3:
+            trainer.save_checkpoint("within.ckpt")
+
+
+def test_leaves_out_a_step_that_goes_on(train, capsys):
+    """The rest of a step of several batches can be left out as a whole one can."""
+
+    def make():
+        return [FiniteNumbers("skip"), AtBatch()]
+
+    train(1, layers=network(steps=[0]), make_callbacks=make, accumulate_grad_batches=3, max_epochs=1)
+    train(
+        1,
+        layers=network(steps=[1], kind="gradient"),
+        make_callbacks=make,
+        accumulate_grad_batches=3,
+        max_epochs=1,
+        ckpt_path="within.ckpt",
+    )
+    assert "1 of 6 steps were left out" in capsys.readouterr().out
+
+
+def test_remembers_the_random_numbers_of_a_run_that_goes_on(train):
+    """Steps of an epoch that was gone on with are taken again with the random numbers that they had."""
+    train(1, make_callbacks=lambda: [AtBatch()], max_epochs=1)
+    seen = []
+
+    def look(numbers):
+        seen.append(torch.equal(numbers._start._random[0][1], torch.get_rng_state()))
+
+    train(1, make_callbacks=lambda: [AtBatch(look)], max_epochs=1, ckpt_path="within.ckpt", seed=2)
+    assert seen == [True]
+
+
 def test_compiled_steps(tmp_path, monkeypatch, capsys):
     """Of steps that were taken in one go, the first that was not right is found by taking them again."""
     places, numbers = order()
@@ -234,9 +282,13 @@ class Watcher(Callback):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("accumulate", [1, 2])
-def test_leaves_steps_out(train, kind, accumulate, capsys):
-    """Weights, buffers and the optimizer's state are then as before the step; it is counted, and training goes on."""
-    watcher = Watcher()
+def test_leaves_steps_out(train, kind, accumulate, capsys, monkeypatch):
+    """Weights, buffers and the optimizer's state are then as before the step; it is counted, and training goes on.
+
+    None of its batches counts for a figure.
+    """
+    watcher, counted, keep = Watcher(), [], Model._keep
+    monkeypatch.setattr(Model, "_keep", lambda *given: (counted.append(None), keep(*given)))
     done = train(
         "auto",
         layers=network(steps=[6, 21], kind=kind),  # what is seen of the first is seen by calling it again
@@ -254,6 +306,7 @@ def test_leaves_steps_out(train, kind, accumulate, capsys):
     assert "one step at a time (non_finite: skip looks at each)" in printed
     assert printed.count("a step is left out") == 2
     assert done.trainer.global_step == steps
+    assert len(counted) == 3 * BATCHES - 2 * accumulate
     figures = [row["train/skipped"] for _, row in done.logged if "train/skipped" in row]
     assert figures == [1.0, 2.0, 2.0]
     assert are_finite(done.checkpoint)
@@ -375,6 +428,34 @@ DEEDS = {
     "loss": "return inputs * float('nan')",
     "gradient": "inputs.register_hook(lambda gradient: gradient * float('inf'))",
 }
+
+
+SPOIL = """\
+from lightning.pytorch import Callback
+
+
+class Spoil(Callback):
+    def on_train_batch_end(self, trainer, model, *given):
+        if trainer.global_rank == 1 and trainer.global_step == 3:
+            model.get_buffer("network.1_batch_norm.running_mean").fill_(float("nan"))
+"""
+
+
+@pytest.mark.xdist_group("distributed")
+def test_checkpoint_of_two_processes():
+    """Where the weights of one process alone are broken, none waits for the other."""
+    Path("spoil.py").write_text(SPOIL)
+    Path("c.yaml").write_text(
+        "seed_everything: 1\ndata: {class_path: BundledData, init_args: {name: wine, batch_size: 16}}\n"
+        "model: {layers: [{dense: 8}, batch_norm]}\ntensorboard: null\nrank_timeout: 30\n"
+        "trainer: {max_epochs: 2, accelerator: cpu, devices: 2, strategy: ddp, callbacks: [{class_path: spoil.Spoil},\n"
+        "  {class_path: ModelCheckpoint, init_args: {every_n_train_steps: 1, save_top_k: -1}}]}\n"
+    )
+    call = [Path(sys.executable).with_name("lightlab"), "fit", "--plugin", "spoil", "--config", "c.yaml"]
+    done = subprocess.run(call, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 2
+    assert "Training goes by finite numbers. In step 3 (batch 3 of epoch 1) or before" in done.stderr
+    assert all(map(are_finite, files()))
 
 
 @pytest.mark.xdist_group("distributed")

@@ -14,7 +14,7 @@ import torch
 from lightning import Callback, Trainer
 from lightning.fabric.plugins.environments import SLURMEnvironment
 
-from lightlab import interruption
+from lightlab import cli, interruption
 from lightlab.checkpoint import read_checkpoint
 from lightlab.cli import main
 from lightlab.interruption import Interrupted, listening
@@ -134,16 +134,33 @@ def test_training_is_gone_on_with(fit, strike, steps, differing, monkeypatch):
     pd.testing.assert_frame_equal(history("version_2"), history("version_0"), check_exact=True)
 
 
-def test_steps_that_wait_for_others_are_finished(fit, differing, monkeypatch):
-    """Where gradients of several batches make a step, training ends behind a step: no checkpoint keeps gradients."""
-    every = ("--trainer.accumulate_grad_batches", "3")
+@pytest.mark.parametrize(("policy", "steps"), [("stop", 2), ("skip", 3)])
+def test_gradients_that_wait_for_others_are_kept(fit, differing, monkeypatch, policy, steps):
+    """Training ends within a step of several batches, whose gradients are kept; behind it where it may be left out."""
+    every = ("--trainer.accumulate_grad_batches", "3", "--non_finite", policy)
     assert fit("SIGTERM nowhere 1", *every)[0] == 0
     code, said = fit("SIGTERM batch 7", *every)
     assert code == 143
-    assert "keeps all 3 steps" in said
+    assert f"keeps all {steps} steps" in said
     monkeypatch.delenv("STRIKE")
     assert go_on(said) == 0
     assert differing(learned("version_2"), learned("version_0")) == []
+
+
+@pytest.mark.parametrize("strike", ["SIGTERM batch 36", "SIGTERM on_validation_batch_end 9"])
+def test_pass_for_averaged_weights_begins_anew(fit, strike, differing, monkeypatch):
+    """What batch norms learn of averaged weights, after the last epoch, is in no checkpoint while they do."""
+    text = CONFIG.replace("layers: [", "layers: [batch_norm, ", 1)
+    strikes = "callbacks: [{class_path: StochasticWeightAveraging, init_args: {swa_lrs: 0.01}}, "
+    Path("wine.yaml").write_text(text.replace("callbacks: [", strikes, 1))
+    short = ("--trainer.max_epochs", "2")
+    assert fit("SIGTERM nowhere 1", *short)[0] == 0
+    code, said = fit(strike, *short)
+    assert code == 143
+    assert "keeps all 32 steps" in said
+    monkeypatch.delenv("STRIKE")
+    assert go_on(said) == 0
+    assert differing(learned("version_2")[0], learned("version_0")[0]) == []
 
 
 @pytest.mark.parametrize("place", ["setup", "on_fit_start", "on_sanity_check_start", "on_train_start"])
@@ -203,6 +220,43 @@ def test_signals_of_a_process():
         ended = subprocess.run([sys.executable, "-c", code, signals], capture_output=True, text=True, check=False)
         assert (ended.returncode, ended.stdout) == (expected, "")
         assert ended.stderr == f"lightlab: interrupted by {signals.split()[0]}.\n"
+
+
+@pytest.mark.parametrize("becomes", ["pass", "raise ImportError('cannot load module more than once per process')"])
+def test_signal_lost_in_an_import(becomes, capsys, monkeypatch):
+    """A process that is told to end while it imports ends so, whatever the import makes of it."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.delitem(sys.modules, "lost", raising=False)
+    struck = "import signal\ntry:\n    signal.raise_signal(signal.SIGINT)\nexcept BaseException:\n"
+    Path("lost.py").write_text(f"{struck}    {becomes}\n")
+    assert main(["list", "--plugin", "lost"]) == 130
+    assert capsys.readouterr() == ("", "lightlab: interrupted by SIGINT.\n")
+
+
+def test_signal_lost_in_a_verb(capsys, monkeypatch):
+    """A signal that a verb has not noticed is not forgotten at its end, nor remembered in the next call."""
+
+    def run(arguments, plugins):
+        with contextlib.suppress(Interrupted):
+            signal.raise_signal(signal.SIGTERM)
+        return 0
+
+    with monkeypatch.context() as patched:
+        patched.setattr(cli, "_run", run)
+        assert main(["list"]) == 143
+    assert main(["list", "layers"]) == 0
+
+
+@pytest.mark.parametrize("rank", ["1", "2"])
+def test_launcher_is_gone(rank):
+    """A process whose launcher is gone ends, even before it has imported what it needs; one of them says why."""
+    code = "import os, time\nassert 'LIGHTLAB_LAUNCHER' not in os.environ  # what this one starts has another\n"
+    Path("long_import.py").write_text(f"{code}time.sleep(1000)\n")
+    command = [sys.executable, "-c", "from lightlab import cli; cli.entry_point()", "list", "--plugin", "long_import"]
+    environment = os.environ | {interruption.LAUNCHER: str(os.getppid()), "LOCAL_RANK": rank}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    said = "lightlab: error: rank 0, which has launched rank 1, is gone: it was killed, or it crashed.\n"
+    assert (ended.returncode, ended.stderr) == (1, said if rank == "1" else "")
 
 
 def test_another_signal_ends_at_once(monkeypatch):

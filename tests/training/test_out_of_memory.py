@@ -67,7 +67,7 @@ def test_the_last_step_of_an_epoch_is_too_large(hungry, capsys):
     )
     assert "trainer.accumulate_grad_batches to 2" in said
     kept = "runs/late/version_0/checkpoints/out_of_memory.ckpt"
-    assert f"The state before the step is kept in {kept}" in said
+    assert f"Weights and optimizer as before the step are kept in {kept}" in said
     stored = read_checkpoint(kept)
     hungry.most_rows = 10**9
     assert main(["fit", "--config", "late.yaml", "--trainer.max_steps", "7"]) == 0

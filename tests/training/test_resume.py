@@ -82,6 +82,14 @@ CASES = {
     "plateau": ([schedule("ReduceLROnPlateau", patience=0, threshold=0.5), "--early_stopping.patience=9"], PLACES),
     "accumulation": (["--trainer.accumulate_grad_batches=3"], ["s4", "s6", "e6"]),
     "validation in epochs": (["--trainer.val_check_interval=3"], ["v11", "s14", "e16"]),
+    "plateau where few epochs validate": (
+        [
+            schedule("ReduceLROnPlateau", patience=0, threshold=0.9),
+            "--trainer.check_val_every_n_epoch=2",
+            "--trainer.max_epochs=6",
+        ],
+        ["s8", "e16", "s24", "v32", "e32"],
+    ),
     "double precision": (["--trainer.precision=64-true"], PLACES[:1]),
     "one step an execution": (["--steps_per_execution=1"], PLACES[:2]),
 }
@@ -103,12 +111,49 @@ def test_going_on_is_exact(case, differing):
     check_going_on(*CASES[case], differing)
 
 
-def test_averaged_weights(differing, monkeypatch):
+@pytest.fixture
+def callback(monkeypatch):
+    """Return a function that adds a callback to the config."""
+
+    def add(name, **options):
+        config = yaml.safe_load(CONFIG)
+        config["trainer"]["callbacks"].append({"class_path": name, "init_args": options})
+        monkeypatch.setattr(sys.modules[__name__], "CONFIG", yaml.safe_dump(config))
+
+    return add
+
+
+def test_averaged_weights(differing, callback):
     """The averages are gone on with, and the weights that they are of."""
-    config = yaml.safe_load(CONFIG)
-    config["trainer"]["callbacks"].append({"class_path": "EMAWeightAveraging", "init_args": {"decay": 0.9}})
-    monkeypatch.setattr(sys.modules[__name__], "CONFIG", yaml.safe_dump(config))
+    callback("EMAWeightAveraging", decay=0.9)
     check_going_on([], PLACES[:2], differing)
+
+
+def test_accumulation_that_changes(differing, callback):
+    """An epoch is gone on with by its own number of batches that make a step."""
+    callback("GradientAccumulationScheduler", scheduling={0: 1, 1: 3})
+
+    def learned(one, other):  # of which steps the history has the gradients' norm follows the number before
+        return [key for key in differing(one, other) if "gradient_norm" not in key]
+
+    check_going_on([], ["s4", "s9", "v11", "e11", "s13"], learned)
+
+
+def test_batch_norms_of_averaged_weights(differing, callback):
+    """The pass over the data that StochasticWeightAveraging adds to the epochs is begun where it was not reached."""
+    callback("StochasticWeightAveraging", swa_lrs=0.01, swa_epoch_start=1)
+    assert fit() == 0
+    assert fit("--ckpt_path", kept(f"e{3 * BATCHES}")) == 0
+    assert differing(came_to(1)["last"]["state_dict"], came_to(0)["last"]["state_dict"]) == []
+    assert came_to(1)["history"] == came_to(0)["history"]
+
+
+def test_averaging_that_has_not_begun_is_not_all_that_is_left(callback, capsys):
+    """Where no weights are averaged yet, there are none to make that pass with."""
+    callback("StochasticWeightAveraging", swa_lrs=0.01, swa_epoch_start=3)
+    assert fit() == 0
+    assert fit("--ckpt_path", kept(f"e{BATCHES}"), "--trainer.max_epochs=1") == 2
+    assert "max_epochs counts the epochs before the checkpoint, too: 1" in " ".join(capsys.readouterr().err.split())
 
 
 def test_an_epoch_that_is_over_leaves_nothing_in_checkpoints():
@@ -178,6 +223,15 @@ def test_best_weights_of_later_are_not_those_of_now():
     assert read_checkpoint(kept("best"))["global_step"] > BATCHES
     assert fit("--ckpt_path", kept("e8"), "--trainer.max_epochs=2") == 0
     assert read_checkpoint(kept("best", 1))["global_step"] <= 2 * BATCHES
+
+
+def test_a_damaged_best_checkpoint_is_done_without(capsys):
+    """What training does not need to go on is no reason not to."""
+    assert fit("--trainer.max_epochs=2") == 0
+    Path(kept("best")).write_bytes(Path(kept("best")).read_bytes()[:500])
+    assert fit("--ckpt_path", kept("last")) == 0
+    assert "goes on without the best checkpoint so far" in " ".join(capsys.readouterr().out.split())
+    assert read_checkpoint(kept("best", 1))["global_step"] > 2 * BATCHES
 
 
 def test_a_history_that_was_not_written_yet_comes_along():

@@ -148,8 +148,8 @@ def test_a_run_folder_that_is_deleted(gone):
     named = gone if gone != "runs" else "runs/wine/version_0"
     assert str(wrong.value) == (
         f"{named} is gone: it was deleted while training was under way, which stops. Go on from "
-        "runs/wine/version_1/checkpoints/last.ckpt with 'lightlab fit --config runs/wine/version_1/config.yaml "
-        "--ckpt_path last'."
+        "runs/wine/version_1/checkpoints/last.ckpt with: lightlab fit --config runs/wine/version_1/config.yaml "
+        "--ckpt_path last"
     )
     assert left("version_1") == WHOLE
     assert Path("runs/wine/version_1/config.yaml").read_text() == "text: 1\n"
@@ -164,6 +164,41 @@ def test_checkpoints_that_are_deleted():
         train(lambda: shutil.rmtree("runs/wine/version_0/checkpoints"))
     assert left("version_0") == WHOLE
     assert versions(Path("runs/wine")) == [0]
+
+
+def test_a_run_folder_that_is_still_being_deleted(monkeypatch):
+    """What was deleted of it while training was kept in it is written again."""
+    save = Trainer.save_checkpoint
+
+    def save_and_lose(trainer, path, *given, **options):
+        save(trainer, path, *given, **options)
+        if str(path).endswith("last.ckpt") and not lost:
+            lost.append(path)
+            for name in ("config.yaml", "environment.json", "data.json", "checkpoints/last.ckpt"):
+                Path("runs/wine/version_0", name).unlink()
+
+    def delete():
+        shutil.rmtree("runs/wine/version_0/checkpoints")
+        lost.clear()
+
+    lost = [None]
+    monkeypatch.setattr(Trainer, "save_checkpoint", save_and_lose)
+    with pytest.raises(RunError, match="best.ckpt is gone: .* --config runs/wine/version_0/config.yaml "):
+        train(delete)
+    assert lost
+    assert left("version_0") == WHOLE
+
+
+def test_a_checkpoint_that_was_never_written(monkeypatch, capsys):
+    """Where there is no room for the first one, nobody is said to have deleted it."""
+
+    def fail(strategy, checkpoint, path, **options):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(SingleDeviceStrategy, "save_checkpoint", fail)
+    with pytest.raises(OSError, match="No space left"):
+        train(lambda: None)
+    assert "is gone" not in capsys.readouterr().out
 
 
 def test_a_run_folder_that_is_whole():

@@ -40,9 +40,12 @@ def run(arguments: list[str]) -> None:
     check_output(output, "weights")
 
     from lightlab.checkpoint import read_checkpoint
+    from lightlab.module import Model
     from lightlab.weights import write_weights
 
-    checkpoint = read_checkpoint(_find(options.source))
+    source = _find(options.source)
+    Model.load(source)  # what is no model is not exported: names that share their numbers would each get a copy
+    checkpoint = read_checkpoint(source)
     with explained(output, "weights"):
         write_weights(checkpoint, output)
     say(output)

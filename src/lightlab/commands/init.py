@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from lightlab.commands.options import OptionParser
@@ -51,4 +52,5 @@ def run(arguments: list[str]) -> None:
     proposal = propose(options.path, options.target)
     write_text(write_config(proposal, str(output)), output, "config")
     say("\n".join(decisions(proposal)))
-    say(f"\n{output} is written. Next:\n  lightlab data {output}\n  lightlab fit --config {output}")
+    name = shlex.quote(str(output))
+    say(f"\n{output} is written. Next:\n  lightlab data {name}\n  lightlab fit --config {name}")

@@ -188,15 +188,22 @@ class ConfigReader(LightningCLI):
         trainer = self.call.config.get("trainer", {})
         interval, limit = trainer.get("val_check_interval"), trainer.get("limit_train_batches")
         within_epoch = trainer.get("check_val_every_n_epoch", 1) is not None
-        if None in self.datamodule.counts.values() or not isinstance(interval, int) or not within_epoch:
+        if None in self.datamodule.counts.values() or not isinstance(interval, int):
             return
         batches = len(self.datamodule.train_dataloader())
         batches = min(batches, limit) if isinstance(limit, int) else batches
-        if interval > batches:
-            rule = (
-                f"An epoch has {batches} batches, and validates at least once, unless check_val_every_n_epoch is null."
-            )
-            raise ConfigError.at(("trainer", "val_check_interval"), f"{rule} Received: {interval}.")
+        if interval <= batches:
+            return
+        rule, scheduler = "", self.model.scheduler_spec
+        if within_epoch:
+            rule = "and validates at least once, unless check_val_every_n_epoch is null"
+        elif scheduler and scheduler.name == "ReduceLROnPlateau":
+            watched = scheduler.monitor or self.model.problem_row.monitor
+            if watched.startswith("val/"):
+                rule = f"after which ReduceLROnPlateau looks at {watched}: it validates at least once"
+        if rule:
+            text = f"An epoch has {batches} batches, {rule}. Received: {interval}."
+            raise ConfigError.at(("trainer", "val_check_interval"), text)
 
 
 def _class_namespace(path: str, arguments: Mapping[str, Any]) -> Namespace:

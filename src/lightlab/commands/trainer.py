@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -27,7 +28,7 @@ from lightlab.files import check_output, remove_leftovers
 from lightlab.inspect.inspection import Inspection
 from lightlab.inspect.outcome import Outcome, align, metric_lines
 from lightlab.inspect.tensorboard.logger import RunLogger
-from lightlab.interruption import Interrupted, release
+from lightlab.interruption import Interrupted, heed, release
 from lightlab.terminal import say
 from lightlab.training.batch_size import FindBatchSize
 from lightlab.training.checkpoint_io import SafeCheckpointIO
@@ -40,7 +41,7 @@ from lightlab.training.out_of_memory import OutOfMemory, say_out_of_memory
 from lightlab.training.predictions import WRITERS, PredictionWriter
 from lightlab.training.progress import Progress
 from lightlab.training.ranks import Ranks
-from lightlab.training.resume import Resume, check_resumable
+from lightlab.training.resume import Resume, check_resumable, epochs_over
 from lightlab.training.run_folder import RunFolder
 from lightlab.training.run_names import confined
 from lightlab.training.run_paths import BEST, CONFIG, METRICS, check_run_folder, find_run_checkpoint
@@ -69,6 +70,7 @@ class LightlabCLI(ConfigReader):
     def _run_alone(self, subcommand: str) -> None:
         """Run the Trainer, as if this were the only process."""
         try:
+            heed()
             LightningCLI._run_subcommand(self, subcommand)
         except (MisconfigurationException, ModuleNotFoundError) as cause:
             raise ConfigError.at(("trainer",), f"Lightning's Trainer can't do so: {cause}") from cause
@@ -77,6 +79,8 @@ class LightlabCLI(ConfigReader):
                 interrupted.kept = "no step was taken, and nothing is kept"
             raise
         except RunError:
+            with suppress(Interrupted):  # what has failed is to be said, whoever tells us to end
+                release()
             if self.run_folder and self.run_folder.path and self.run_folder.path.is_dir():
                 self._say_diagnosis()  # what broke off may show why
             raise
@@ -99,7 +103,10 @@ class LightlabCLI(ConfigReader):
         self.checkpoint_path = self._find_checkpoint()
         self._check_output(options)
         if self.call.verb == "fit":
-            callbacks = [*self._prepare_fit(options), *callbacks]  # the run folder first: it brings the logger
+            callbacks = [
+                *self._prepare_fit(options, callbacks),
+                *callbacks,
+            ]  # the run folder first: it brings the logger
             callbacks.sort(key=lambda each: each is self.last)  # which keeps what all others have come to
         else:
             self._prepare_evaluation()
@@ -150,7 +157,7 @@ class LightlabCLI(ConfigReader):
                 f"lightlab {self.call.verb} needs a {split} split. The data has: {', '.join(self.datamodule.counts)}."
             )
 
-    def _prepare_fit(self, options: dict[str, Any]) -> list[Any]:
+    def _prepare_fit(self, options: dict[str, Any], given: list[Any]) -> list[Any]:
         """Load data and build the model, so that whatever is wrong with them shows before there is a run folder."""
         stored = self._read_resumed()
         self.datamodule.take_batch_size((stored or {}).get(type(self.datamodule).__qualname__, {}))
@@ -179,7 +186,9 @@ class LightlabCLI(ConfigReader):
             self.inspection = Inspection(self.model, self.datamodule, self.run_folder, without_secrets(config), shown)
             callbacks.append(self.inspection.history)
         if stored:
-            check_resumable(stored, self.model, options.get("max_epochs"), options.get("max_steps"))
+            check_resumable(stored, self.model, options.get("max_epochs"), options.get("max_steps"), given)
+            done = f"whole epochs {epochs_over(stored)}, steps {stored['global_step']}"
+            _say(f"goes on from: {self.checkpoint_path} ({done})")
             callbacks.insert(0, Resume(self.model.optimizer_spec.arguments))
         callbacks.insert(0, self.run_folder)
         if self.datamodule.finds_batch_size:  # before the run folder, which has it in its config
@@ -263,9 +272,7 @@ class LightlabCLI(ConfigReader):
         run = self.run_folder.path if self.run_folder else None
         if self.run_folder and run and self.trainer.global_step == 0:
             self.run_folder.remove(self.trainer)
-            raise RunError(
-                "Training takes at least one step. It took none: see trainer.max_epochs and limit_train_batches."
-            )
+            raise RunError(f"Training takes at least one step. It took none: see {self._limits()}.")
         best = self._best_weights() if run else None
         if run is None or best is None:
             self._say_diagnosis()
@@ -299,6 +306,12 @@ class LightlabCLI(ConfigReader):
     def _say_diagnosis(self) -> None:
         if self.inspection and self.trainer.is_global_zero:
             _say(f"{'doctor':<12}{self.inspection.verdict()}")  # below the table
+
+    def _limits(self) -> str:
+        """Return what may leave a training without a step."""
+        time_limit = self.call.config.get("trainer", {}).get("max_time")
+        others = "trainer.max_epochs and limit_train_batches"
+        return others if time_limit is None else f"trainer.max_time ({time_limit}), or {others}"
 
     def _best_weights(self) -> Path | None:
         """Return the file with the best weights, or with the last where no validation told which are best."""

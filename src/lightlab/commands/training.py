@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from lightlab.commands.verbs import TRAINER_VERBS
 from lightlab.config.sections import CONFIG, SECTIONS, section_signature
 from lightlab.inspect.catalogue.keys import data_signature
+from lightlab.interruption import heed
 from lightlab.signatures import Parameter
 from lightlab.signatures.words import type_in_words, value_in_yaml, without_markup
 from lightlab.terminal import say
@@ -42,6 +43,7 @@ def run(verb: str, arguments: list[str]) -> None:
             return
         from lightlab.commands import trainer
 
+        heed()
         trainer.run(call)
 
 

@@ -13,13 +13,15 @@ from pandas.api.types import is_bool_dtype, is_float_dtype, is_numeric_dtype
 from torch import Tensor
 
 from lightlab.data.rows import Rows
-from lightlab.data.tables.columns import check_precision, is_boolean, is_numeric, read_numbers
+from lightlab.data.tables.columns import LARGEST, check_precision, is_boolean, is_numeric, read_numbers
 from lightlab.data_spec import TargetSpec
 from lightlab.errors import Key, TargetError
 from lightlab.problems import Problem, TargetKind
 
 #: Whole numbers of at most this many different values are taken for classes.
 MOST_INFERRED_CLASSES = 20
+#: Whole numbers below this one are all different as floats.
+MOST_EXACT = 2**53
 #: Where a config says the problem.
 PROBLEM_KEY: Key = ("model", "problem")
 
@@ -39,9 +41,12 @@ def infer_problem(targets: pd.DataFrame) -> tuple[str, str]:
     column = targets.iloc[:, 0]
     distinct = column.nunique()
     if is_numeric_dtype(column) and not is_bool_dtype(column):
-        whole = not is_float_dtype(column) or bool((column.dropna() % 1 == 0).all())
-        if not whole or distinct > MOST_INFERRED_CLASSES:
-            return "regression", "numbers" if whole else "numbers with fractions"
+        known = column.dropna()
+        whole = not is_float_dtype(column) or bool((known % 1 == 0).all())
+        # A float that is larger, or infinite, is measured or a slip, and names nothing.
+        exact = not is_float_dtype(column) or bool((known.abs() < MOST_EXACT).all())
+        if not whole or not exact or distinct > MOST_INFERRED_CLASSES:
+            return "regression", "numbers" if whole or not exact else "numbers with fractions"
         kind = "whole numbers"
     else:
         kind = "booleans" if is_bool_dtype(column) else "texts"
@@ -57,8 +62,14 @@ def typed_target(column: pd.Series[Any]) -> pd.Series[Any]:
     values = read_numbers(column).values
     if is_boolean(column):
         return column.where(column != "") if np.isnan(values).any() else pd.Series(values == 1, index=column.index)
-    # Larger whole numbers are not all different as floats.
-    return column if np.nanmax(np.abs(values)) > 2**53 else pd.Series(values, index=column.index)
+    if np.nanmax(np.abs(values)) >= MOST_EXACT and _are_digits(column[~np.isnan(values)]):
+        return column.mask(np.isnan(values))  # which tells them apart
+    return pd.Series(values, index=column.index)
+
+
+def _are_digits(column: pd.Series[Any]) -> bool:
+    """Return whether numbers are written as whole ones: 12 and -3, but neither 1e38 nor inf."""
+    return not is_float_dtype(column) and bool(column.astype(str).str.strip().str.fullmatch(r"[+-]?\d+").all())
 
 
 def named_classes(names: list[Any]) -> pd.Categorical[Any]:
@@ -259,13 +270,13 @@ def _numbers(rows: Rows, targets: pd.DataFrame, problem: Problem) -> np.ndarray[
             about=PROBLEM_KEY,
         )
     numbers = np.stack([read_numbers(targets[name]).values for name in targets], axis=1)
-    infinite = ~np.isfinite(numbers)
-    if infinite.any():
-        place, position = map(int, np.argwhere(infinite)[0])
+    bad = ~(np.abs(numbers) <= LARGEST)
+    if bad.any():
+        place, position = map(int, np.argwhere(bad)[0])
         raise TargetError(
-            f"Targets are finite numbers. Received in column {str(targets.columns[position])!r}: "
-            f"{numbers[place, position]} at {rows.where(targets, place)}, and so in {int(infinite.any(axis=1).sum())} "
-            f"of {len(rows)} rows."
+            f"Targets are finite numbers of at most {LARGEST:g}, with which single precision can compute. Received in "
+            f"column {str(targets.columns[position])!r}: {targets.iat[place, position]!s} at "
+            f"{rows.where(targets, place)}, and so in {int(bad.any(axis=1).sum())} of {len(rows)} rows."
         )
     return numbers
 
@@ -279,7 +290,7 @@ def _refuse_fractions(rows: Rows, targets: pd.DataFrame, problem: Problem) -> No
     column = targets.iloc[:, 0]
     if not is_float_dtype(column):
         return
-    fractions = (column % 1 != 0).to_numpy()
+    fractions = ((column % 1 != 0) | (column.abs() > LARGEST)).to_numpy()
     if fractions.any():
         place = int(fractions.argmax())
         raise TargetError(

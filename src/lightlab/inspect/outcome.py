@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -55,6 +56,7 @@ class Outcome:
         Args:
             run: the run folder.
         """
+        folder, config = shlex.quote(str(run)), shlex.quote(str(run / "config.yaml"))
         lines = [
             ("run", str(run)),
             ("epochs", f"{self.epochs} (best: {self.best_epoch}) in {self.seconds:.1f} s"),
@@ -62,9 +64,9 @@ class Outcome:
             ("checkpoint", self.checkpoint),
             ("sha256", self.sha256),
             ("md5", self.md5),
-            ("curves", f"tensorboard --logdir {run}"),
-            ("report", f"lightlab report {run}"),
-            ("predict", f"lightlab predict --config {run / 'config.yaml'}"),
+            ("curves", f"tensorboard --logdir {folder}"),
+            ("report", f"lightlab report {folder}"),
+            ("predict", f"lightlab predict --config {config}"),
         ]
         return align(lines)
 

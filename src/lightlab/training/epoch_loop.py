@@ -67,7 +67,13 @@ class InterruptibleEpochLoop(ResumableEpochLoop):
 
     @property
     def _is_within_step(self) -> bool:
-        """Whether there are gradients that wait for those of other batches, and that no checkpoint keeps."""
+        """Whether a step is under way that may yet be left out: of all others checkpoints keep the gradients so far."""
+        model: Any = self.trainer.lightning_module
+        finite_numbers = getattr(model, "finite_numbers", None)
+        if finite_numbers is None or not finite_numbers.skips:
+            return False
+        if self.trainer.fit_loop._skip_backward:  # as in StochasticWeightAveraging's last pass, which has no steps
+            return False
         return bool(self.batch_progress.current.ready % self.trainer.accumulate_grad_batches)
 
     def _forget_validation(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -96,6 +96,7 @@ class FiniteNumbers(Callback):
         self._account = Account(trainer, pl_module)
         self._start = None
         self._suspect: _Suspect | None = None
+        self._held: list[Callable[[], None]] = []
         self._error: NotFiniteError | None = None
         model.finite_numbers = self
 
@@ -103,10 +104,6 @@ class FiniteNumbers(Callback):
         """Have the model report nothing more."""
         if getattr(pl_module, "finite_numbers", None) is self:
             self._model.finite_numbers = None
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Remember what the training starts from, in the middle of an epoch where it goes on there."""
-        self._begin(trainer.fit_loop.epoch_loop.batch_progress.current.ready)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Remember what the epoch starts from."""
@@ -117,7 +114,7 @@ class FiniteNumbers(Callback):
         known = isinstance(batch, tuple | list)  # a subclass of the model may take others
         self._current = Batch(*batch) if known else Batch(torch.empty(0)), batch_idx
         if self.skips and batch_idx % trainer.accumulate_grad_batches == 0:
-            self._buffers = [each.detach().clone() for each in pl_module.buffers()]
+            self._keep_buffers()
 
     def on_before_optimizer_step(
         self, trainer: Trainer, pl_module: LightningModule, optimizer: torch.optim.Optimizer
@@ -143,6 +140,15 @@ class FiniteNumbers(Callback):
             rank_zero_only(say)(f"non_finite: {self.skipped} of {trainer.global_step} steps were left out.")
 
     # What model and loop report
+
+    def begin(self) -> None:
+        """Remember what the training starts from, in the middle of an epoch or a step where it goes on there.
+
+        The model says so, since its own hook comes behind those of callbacks, and gives random numbers their state.
+        """
+        if self.skips:
+            self._keep_buffers()
+        self._begin(self._taken.current.ready)
 
     @property
     def looks_at_gradients(self) -> bool:
@@ -174,6 +180,17 @@ class FiniteNumbers(Callback):
         if not self.skips and is_alone:
             self._stop(self._suspect.text, value=self._suspect.loss)
         return not self.skips
+
+    def count(self, keep: Callable[[], None]) -> None:
+        """Have a batch count for the figures: at once, or, where its step may yet be left out, when that is taken.
+
+        Args:
+            keep: has it count.
+        """
+        if self.skips:
+            self._held.append(keep)
+        else:
+            keep()
 
     def see_losses(self, losses: Tensor) -> None:
         """Take the losses of several steps that were taken in one go, (steps · rows,).
@@ -234,10 +251,17 @@ class FiniteNumbers(Callback):
 
     # Leaving steps out
 
+    def _keep_buffers(self) -> None:
+        """Keep what a step that is left out has to leave as it is."""
+        self._buffers = [each.detach().clone() for each in self._model.buffers()]
+
     def _skip_or_go_on(self, trainer: Trainer, model: LightningModule) -> None:
         """Have the step move nothing if its loss or a gradient is not finite; in all processes alike."""
         bad = self._suspect is not None or not self._are_gradients_fine()
+        held, self._held = self._held, []
         if not trainer.strategy.reduce_boolean_decision(bad, all=False):
+            for keep in held:
+                keep()
             self._in_a_row = 0
             return
         self.skipped += 1
@@ -245,6 +269,7 @@ class FiniteNumbers(Callback):
         if self._in_a_row in (1, MOST_IN_A_ROW):
             batch, index = self._current
             text = self._suspect.text if self._suspect else self._account.of_gradients(self._place(index), batch)
+            text = self._agree(text)
             if self._in_a_row == MOST_IN_A_ROW:
                 self._stop(f"{MOST_IN_A_ROW} steps in a row were left out (non_finite: skip). {text}")
             rank_zero_only(say)(f"warning: a step is left out. {text}")
@@ -334,9 +359,13 @@ class FiniteNumbers(Callback):
             figure: that is no number.
             value: of it.
         """
-        if self._trainer.world_size > 1:
-            said: list[Any] = [None] * self._trainer.world_size
-            distributed.all_gather_object(said, (self._suspect is None, text))
-            text = min(said, key=lambda each: bool(each[0]))[1]
-        self._error = NotFiniteError(sentences(text, self._account.best()), {figure: value})
+        self._error = NotFiniteError(sentences(self._agree(text), self._account.best()), {figure: value})
         raise self._error
+
+    def _agree(self, text: str) -> str:
+        """Return what the first process says that has seen a loss, or the first of all; the same in all of them."""
+        if self._trainer.world_size == 1:
+            return text
+        said: list[Any] = [None] * self._trainer.world_size
+        distributed.all_gather_object(said, (self._suspect is None, text))
+        return str(min(said, key=lambda each: bool(each[0]))[1])

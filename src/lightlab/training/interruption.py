@@ -110,12 +110,18 @@ class Interruption(Callback):
         Raises:
             Interrupted: always.
         """
-        if trainer.global_step == self._first_step:
+        loop = trainer.fit_loop
+        batches: Any = loop.epoch_loop.batch_progress
+        # In StochasticWeightAveraging's last pass. What Lightning counts as a step at its end is none; and it begins
+        # anew from the epoch before, since no checkpoint has what batch norms have learned by now.
+        in_last_pass = loop._skip_backward
+        steps = trainer.global_step - (in_last_pass and batches.is_last_batch)
+        if steps == self._first_step:
             raise Interrupted(self._number, "no step was taken, and nothing is kept")
         if self.last is None or self.last.dirpath is None:
             raise Interrupted(self._number, "nothing is kept, since trainer.enable_checkpointing is false")
         path = Path(self.last.dirpath) / LAST
-        if trainer.fit_loop.epoch_loop.batch_progress.current.ready:  # else the epoch before has just been kept
+        if batches.current.ready and not in_last_pass:  # else the epoch before has just been kept
             trainer.save_checkpoint(path)
         command = ("fit", "--config", str(path.parent.parent / CONFIG), "--ckpt_path", "last")
-        raise Interrupted(self._number, f"{path} keeps all {trainer.global_step} steps", command)
+        raise Interrupted(self._number, f"{path} keeps all {steps} steps", command)

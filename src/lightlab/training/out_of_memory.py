@@ -23,7 +23,7 @@ ASKED = re.compile(r"tried to allocate (\d+) bytes|Tried to allocate ([\d.]+ \wi
 
 
 class OutOfMemory(Callback):
-    """Keeps the state before a step for which memory has no room, and finds out which step has some.
+    """Keeps weights and optimizer as before a step for which memory has no room, and finds out which step has some.
 
     What it has to say becomes a note of the error.
     """
@@ -83,7 +83,7 @@ def _remedy(trainer: Trainer) -> str:
 
 
 def _keep(trainer: Trainer) -> str:
-    """Write a checkpoint of the state before the step, and say where it is."""
+    """Write a checkpoint of weights and optimizer as before the step, and say where it is."""
     keepers = [each for each in trainer.checkpoint_callbacks if isinstance(each, ModelCheckpoint)]
     folders = [each.dirpath for each in keepers if each.dirpath]
     if trainer.global_step == 0 or not folders:
@@ -99,7 +99,10 @@ def _keep(trainer: Trainer) -> str:
     others = ""
     if (path.parent / LAST).is_file():
         others = f" With other batches training goes on from {LAST}, of the end of an epoch."
-    return f"The state before the step is kept in {path}: go on from there where there is more memory.{others}"
+    return (
+        f"Weights and optimizer as before the step are kept in {path}, running statistics and random numbers as behind "
+        f"it: go on from there where there is more memory.{others}"
+    )
 
 
 def _leave_out_batch(trainer: Trainer) -> None:

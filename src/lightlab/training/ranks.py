@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from lightning.fabric.utilities.distributed import _set_num_threads_if_needed
@@ -18,11 +19,21 @@ from lightning.pytorch.strategies.launchers.subprocess_script import _Subprocess
 from torch import distributed
 
 from lightlab.errors import LightlabError, RunError
-from lightlab.interruption import SHELL_OFFSET, SIGNALS, before_the_end, end_at_once, requested
+from lightlab.interruption import (
+    LAUNCHER,
+    LOOK,
+    SHELL_OFFSET,
+    SIGNALS,
+    before_the_end,
+    end_at_once,
+    launcher,
+    let_launcher_go,
+    requested,
+)
 from lightlab.terminal import say
 
-#: How often a process looks after the others, and gives a sign of life, in seconds.
-LOOK, SIGN = 0.25, 1.0
+#: How often a process gives a sign of life, in seconds.
+SIGN = 1.0
 #: A process that gives no sign of life for so long, in seconds, has stopped. Work, or waiting for it, does not keep one
 #: from giving signs: a thread of its own does.
 SILENCE = 40.0
@@ -32,8 +43,6 @@ GRACE = 3.0
 PATIENCE, HURRY = 30.0, 2.0
 #: The last sign of a process.
 DONE = "done"
-#: The environment's name for the process that has launched this one.
-LAUNCHER = "LIGHTLAB_LAUNCHER"
 #: Exit code where another process is to blame.
 FAILED = 1
 
@@ -57,10 +66,13 @@ class Launcher(_SubprocessScriptLauncher):
         environment = self.cluster_environment
         environment.validate_settings(num_devices=self.num_processes, num_nodes=self.num_nodes)
         if not environment.creates_processes_externally:
-            os.environ[LAUNCHER] = str(os.getpid())
             os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # all there is to say of a lost process, `Ranks` says
             first = environment.node_rank() * self.num_processes
-            self._call_children_scripts()
+            os.environ[LAUNCHER] = str(os.getpid())
+            try:
+                self._call_children_scripts()
+            finally:
+                del os.environ[LAUNCHER]  # what else this process starts is none of them
             self._started({first + local: process for local, process in enumerate(self.procs, 1)})
         _set_num_threads_if_needed(num_processes=self.num_processes)
         return function(*args, **kwargs)
@@ -69,8 +81,8 @@ class Launcher(_SubprocessScriptLauncher):
 class Ranks:
     """The processes that train together, as one of them sees them.
 
-    The first looks after all others; each of these looks after the first, and the process that has launched them. Signs
-    of life go by way of torch's store, which is the first one's.
+    The first looks after all others; each of these looks after the first, and `lightlab.interruption` after the process
+    that has launched them. Signs of life go by way of torch's store, which is the first one's.
 
     Args:
         trainer: of this process.
@@ -81,21 +93,21 @@ class Ranks:
     def __init__(self, trainer: Trainer, timeout: float | None) -> None:
         self._trainer = trainer
         self._timeout = SILENCE if timeout is None else timeout
-        self._is_set = timeout is not None
         self._children: dict[int, subprocess.Popen[bytes]] = {}
-        self._parent = os.getppid()
-        self._is_launched = os.environ.get(LAUNCHER) == str(self._parent)
+        self._is_launched = launcher() != 0
         self._ending = threading.Lock()
         self._over = threading.Event()
         self._heard: dict[int, tuple[bytes, float]] = {}
         self._store_answered = 0.0
-        strategy = trainer.strategy
-        launcher = strategy.launcher
+        strategy: Any = trainer.strategy
+        stock = strategy.launcher
         self._is_one_of_several = False
-        if not isinstance(launcher, _SubprocessScriptLauncher) or trainer.world_size == 1:
+        if not isinstance(stock, _SubprocessScriptLauncher) or trainer.world_size == 1:
             return
         self._is_one_of_several = True
-        strategy._launcher = Launcher(launcher, self._children.update)
+        strategy._launcher = Launcher(stock, self._children.update)
+        if timeout is not None:
+            strategy.setup_environment = partial(_meet, strategy.setup_environment, timedelta(seconds=timeout))
         before_the_end(self.end_children)
         self._signs = threading.Thread(target=self._give_signs, name="lightlab-signs", daemon=True)
         self._signs.start()
@@ -115,6 +127,7 @@ class Ranks:
             with suppress(subprocess.TimeoutExpired):
                 child.wait(max(0.0, until - time.monotonic()))
         self._over.set()
+        let_launcher_go()
         self.end_children()
         self._signs.join(SIGN)
         if self.rank and distributed.is_initialized():
@@ -165,14 +178,12 @@ class Ranks:
     # Dead processes
 
     def _look_after_processes(self) -> None:
-        """Look after those that the system knows of: who was launched here, and by whom."""
+        """Look after those that were launched here, and after the first's answers."""
         while not self._over.wait(LOOK):
             for rank, child in list(self._children.items()):
                 code = child.poll()
                 if code not in (None, 0) and not (requested() and code > 0):
                     self._end(_what_ended(rank, code), code if code > 0 else FAILED)
-            if self._is_launched and os.getppid() != self._parent and not self._over.wait(SIGN):
-                self._end(f"rank 0, which has launched rank {self.rank}, is gone: it was killed, or it crashed.")
             if self._store_answered and time.monotonic() - self._store_answered > self._timeout:
                 self._end_with_first()
 
@@ -180,7 +191,7 @@ class Ranks:
         """End where the first process doesn't answer; it can't end by itself."""
         if self._is_launched and self._trainer.local_rank == 1:
             with suppress(OSError):
-                os.kill(self._parent, signal.SIGKILL)
+                os.kill(launcher(), signal.SIGKILL)
         self._end(self._say_silent(0))
 
     # Silent processes
@@ -191,8 +202,6 @@ class Ranks:
             if self._over.wait(SIGN):
                 return
         self._store_answered = time.monotonic() if self.rank else 0.0
-        if self._is_set:  # not before they have met: one may take long to start
-            _set_timeout(timedelta(seconds=self._timeout))
         signs = 0
         with suppress(RuntimeError):  # the store has gone, which whoever looks after the processes will see
             store = _store().clone()  # which no other thread waits for
@@ -227,6 +236,7 @@ class Ranks:
         with self._ending:
             if self._over.is_set():
                 return
+            self.end_children()  # first: who reads what is said may be slow, and those who wait hold it up
             if self.rank <= 1 or self._children:
                 say(f"lightlab: error: {message}", is_error=True)
             end_at_once(code)
@@ -237,9 +247,13 @@ def _store() -> Any:
     return distributed.distributed_c10d._get_default_store()
 
 
-def _set_timeout(timeout: timedelta) -> None:
-    """Have processes wait for each other so long at most; torch 2.15 has another name for it."""
-    module: Any = distributed.distributed_c10d
+def _meet(meet: Callable[[], None], timeout: timedelta) -> None:
+    """Meet the other processes, and from then on wait for them so long at most; one may take long to start.
+
+    A wait that has begun keeps the timeout that it has begun with, so that this one is set before there is any.
+    """
+    meet()
+    module: Any = distributed.distributed_c10d  # torch 2.15 has another name for it
     (module.set_timeout if hasattr(module, "set_timeout") else module._set_pg_timeout)(timeout)
 
 

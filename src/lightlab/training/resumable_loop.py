@@ -107,9 +107,6 @@ class ResumableEpochLoop(_TrainingEpochLoop):
 
     def _enter_epoch(self, place: Place) -> None:
         """Go on in an epoch that has started: callbacks are not told of its start again."""
-        for each in self.trainer.callbacks:
-            if isinstance(each, GradientAccumulationScheduler):
-                each.on_train_epoch_start(self.trainer)
         batches: Any = self.batch_progress.current
         if batches.completed < batches.processed:
             self.batch_progress.increment_completed()
@@ -117,6 +114,10 @@ class ResumableEpochLoop(_TrainingEpochLoop):
 
     def on_run_start(self, data_fetcher: _DataFetcher) -> None:
         """Do first what is left to do after the batch before the checkpoint."""
+        if self._entered is not None:
+            for each in self.trainer.callbacks:  # by now; in on_train_start it insists that nobody has set a number
+                if isinstance(each, GradientAccumulationScheduler):
+                    each.on_train_epoch_start(self.trainer)
         super().on_run_start(data_fetcher)
         unlogged, self._unlogged = self._unlogged, {}  # now that loggers know how
         self.trainer._logger_connector.log_metrics(unlogged, self._batches_that_stepped - 1)  # the last step's number

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, StochasticWeightAveraging
+from lightning.pytorch.utilities import rank_zero_only
 
 from lightlab.checkpoint import read_checkpoint
 from lightlab.errors import CheckpointError, ConfigError
 from lightlab.files import explained, replacing
 from lightlab.optim import parse_optimizer, parse_scheduler
+from lightlab.terminal import say
 
 #: What a training goes on with, beside weights and what describes the model.
 RESUMED = ("epoch", "global_step", "loops", "optimizer_states", "lr_schedulers")
 
 
 def check_resumable(
-    checkpoint: Mapping[str, Any], model: Any, max_epochs: int | None, max_steps: int | None = None
+    checkpoint: Mapping[str, Any],
+    model: Any,
+    max_epochs: int | None,
+    max_steps: int | None = None,
+    callbacks: Iterable[Any] = (),
 ) -> None:
     """Hold a checkpoint against the config that goes on from it.
 
@@ -29,6 +35,7 @@ def check_resumable(
         model: built from the config.
         max_epochs: the Trainer's.
         max_steps: likewise.
+        callbacks: that the config has.
 
     Raises:
         CheckpointError: it is of another model, or other data.
@@ -41,7 +48,8 @@ def check_resumable(
         )
     model.on_load_checkpoint(checkpoint)
     reached = epochs_over(checkpoint)
-    if max_epochs is not None and 0 <= max_epochs <= reached:
+    left = reached == max_epochs and any(_has_last_pass(each, checkpoint, model) for each in callbacks)
+    if max_epochs is not None and 0 <= max_epochs <= reached and not left:
         raise ConfigError.at(
             ("trainer", "max_epochs"),
             f"max_epochs counts the epochs before the checkpoint, too: {reached}. Received: {max_epochs}.",
@@ -67,6 +75,13 @@ def check_resumable(
             f"The schedule {schedule.name} runs over the whole training, which was {planned} epochs. "
             f"Received: {max_epochs}. Give the schedule a length of its own in init_args, in a new run.",
         )
+
+
+def _has_last_pass(callback: Any, checkpoint: Mapping[str, Any], model: Any) -> bool:
+    """Return whether a callback has an epoch after the last, in which batch norms learn of averaged weights."""
+    if not isinstance(callback, StochasticWeightAveraging) or not callback.pl_module_contains_batch_norm(model):
+        return False
+    return bool(checkpoint.get("callbacks", {}).get(callback.state_key, {}).get("n_averaged"))
 
 
 def epochs_over(checkpoint: Mapping[str, Any]) -> int:
@@ -147,7 +162,12 @@ def _carry_over(state: dict[str, Any], folder: Path, trainer: Trainer, step: int
     old = next((place / name for place in places if name and (place / name).is_file()), None)
     if old is None or old.is_symlink():
         return False
-    if read_checkpoint(old)["global_step"] > step:  # it was replaced since by one that the training will find again
+    try:
+        best = read_checkpoint(old)
+    except CheckpointError as error:  # the training needs none of it
+        rank_zero_only(say)(f"warning: training goes on without the best checkpoint so far. {error}")
+        return False
+    if best["global_step"] > step:  # it was replaced since by one that the training will find again
         return False
     new = folder / name
     if trainer.is_global_zero and old != new:

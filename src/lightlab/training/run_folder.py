@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
@@ -111,6 +112,7 @@ class RunFolder(Callback):
         self.path: Path | None = None
         self._made: list[Path] = []
         self._is_rescued = False
+        self._seen: set[Path] = set()
         self._steps_before: int | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -152,12 +154,15 @@ class RunFolder(Callback):
         remove_unfinished(folder)
         try:
             check_space(path, size)
-            write_text(self.config, path / CONFIG, "config")
-            write_text(json.dumps(environment(), indent=2) + "\n", path / ENVIRONMENT, "environment")
+            self._describe(path)
         except BaseException:
             self._remove(path)
             raise
         return path
+
+    def _describe(self, path: Path) -> None:
+        write_text(self.config, path / CONFIG, "config")
+        write_text(json.dumps(environment(), indent=2) + "\n", path / ENVIRONMENT, "environment")
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep which rows are trained on: for each split their number, and the SHA-256 of what they hold."""
@@ -238,7 +243,9 @@ class RunFolder(Callback):
         """Return what was in the folder, and is no more."""
         kept = (each.best_model_path for each in trainer.checkpoint_callbacks if isinstance(each, ModelCheckpoint))
         checkpoints = [file for file in map(Path, kept) if file.is_relative_to(path)]
-        return next((part for part in (path, path / CONFIG, *checkpoints) if not os.path.exists(part)), None)
+        self._seen.update(filter(os.path.exists, checkpoints))  # Lightning names a file before it is written
+        written = (path, path / CONFIG, *(file for file in checkpoints if file in self._seen))
+        return next((part for part in written if not os.path.exists(part)), None)
 
     def _rescue(self, trainer: Trainer, pl_module: LightningModule, path: Path) -> str:
         """Keep what was trained so far, in a new folder where this one is gone, and return how to go on from there."""
@@ -247,4 +254,11 @@ class RunFolder(Callback):
             self.on_fit_start(trainer, pl_module)
         last = path / "checkpoints" / LAST
         trainer.save_checkpoint(last)
-        return f"Go on from {last} with 'lightlab fit --config {path / CONFIG} --ckpt_path last'."
+        if not trainer.strategy.broadcast((path / CONFIG).is_file() and last.is_file()):
+            # Whoever deletes a folder does it file by file, and was still at it.
+            if trainer.is_global_zero:
+                self._describe(path)
+            self.on_fit_start(trainer, pl_module)
+            trainer.save_checkpoint(last)
+        command = shlex.join(["lightlab", "fit", "--config", str(path / CONFIG), "--ckpt_path", "last"])
+        return f"Go on from {last} with: {command}"

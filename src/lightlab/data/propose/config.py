@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 import textwrap
 from typing import Any
 
@@ -89,8 +90,8 @@ def write_config(proposal: Proposal, name: str) -> str:
     rows = MANY if known is None else known
     lines = [
         f"# Written by lightlab init for {one_line(str(proposal.options['path']))}. Every choice is yours to change.",
-        f"#   lightlab data {one_line(name)}             what the data holds",
-        f"#   lightlab fit --config {one_line(name)}     train",
+        f"#   lightlab data {one_line(shlex.quote(name))}             what the data holds",
+        f"#   lightlab fit --config {one_line(shlex.quote(name))}     train",
         "seed_everything: 42                  # the same random numbers in every run",
         "data:",
         f"  class_path: {proposal.source.__name__}",
