@@ -33,9 +33,9 @@ def find_strays(config: Mapping[str, Any], locate: Callable[[Key], str]) -> Iter
     """
     options = config.get("trainer")
     trainer = options if isinstance(options, Mapping) else {}
-    roots = ["."]
-    if locate(("trainer", "default_root_dir")) == COMMAND_LINE:  # a file could name any, and be right
-        roots.append(str(trainer["default_root_dir"]))
+    roots, named = ["."], trainer.get("default_root_dir")
+    if named and locate(("trainer", "default_root_dir")) == COMMAND_LINE:  # a file could name any, and be right
+        roots.append(str(named))
     for key, path, is_folder in _written(config, trainer):
         if locate(key) == COMMAND_LINE or not isinstance(path, str):
             continue
