@@ -20,7 +20,7 @@ MODULES = {
 #: What can be listed, described and checked without what training and reading data need.
 LIGHT = (
     "lightlab.build",
-    "lightlab.checkpoint",
+    "lightlab.checkpoints.file",
     "lightlab.commands.call",
     "lightlab.commands.check",
     "lightlab.commands.export",
@@ -195,7 +195,7 @@ def test_one_place_reads_and_writes_checkpoints(function):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Attribute) and ast.unparse(node) == function
     }
-    assert callers == {"lightlab.checkpoint"}
+    assert callers == {"lightlab.checkpoints.file"}
 
 
 #: What runs or unpickles what it is given, reads what would, or starts a program; and where it stands, with a reason.
@@ -204,7 +204,7 @@ DANGEROUS = {
     "exec": set(),
     "__import__": set(),
     # The first looks at what a checkpoint's pickle holds, and calls nothing in it; the other knows its errors.
-    "pickle": {"lightlab.archive", "lightlab.checkpoint"},
+    "pickle": {"lightlab.checkpoints.archive", "lightlab.checkpoints.file"},
     "pickle.load": set(),
     "pickle.loads": set(),
     "yaml.load": {"lightlab.config.documents"},  # with a loader of its own, of plain data

@@ -7,7 +7,7 @@ from torch import distributed, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from lightlab.batch import Mixed
-from lightlab.checkpoint import read_checkpoint
+from lightlab.checkpoints import read_checkpoint
 from lightlab.data import BundledData, SyntheticData
 from lightlab.data_spec import DataSpec, InputSpec, TargetSpec
 from lightlab.errors import CheckpointError, ConfigError, DataError, ShapeError

@@ -5,7 +5,7 @@ import random
 import numpy as np
 import torch
 
-from lightlab.checkpoint import write_checkpoint
+from lightlab.checkpoints import write_checkpoint
 from lightlab.random_state import random_state, set_random_state
 
 CPU = torch.device("cpu")

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import torch
 
-from lightlab.checkpoint import read_checkpoint, write_checkpoint
+from lightlab.checkpoints import read_checkpoint, write_checkpoint
 from lightlab.cli import main
 from lightlab.config.check import check_config
 from lightlab.config.defaults import config_text, with_defaults

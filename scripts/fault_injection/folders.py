@@ -203,7 +203,7 @@ def _run_at_once(lab: Laboratory, pairs: int, ranks: int) -> str:
 
 def _is_whole(run: Path) -> bool:
     """Return whether a run has all of its files, and its figures are those of its own weights."""
-    from lightlab.checkpoint import digests
+    from lightlab.checkpoints import digests
 
     metrics = json.loads((run / "metrics.json").read_text())
     files = ("config.yaml", "environment.json", "data.json", "history.csv", "evaluation.json", "checkpoints/last.ckpt")
@@ -246,7 +246,7 @@ def _call_with(lab: Laboratory, name: str, changes: Sequence[tuple[str, str]]) -
 
 def _is_gone(name: str, code: int, said: str, run: Path) -> bool:
     """Return whether a run whose folder is gone says so, and has kept what it was, to go on from."""
-    from lightlab.checkpoint import read_checkpoint
+    from lightlab.checkpoints import read_checkpoint
 
     kept = run if run.is_dir() else run.with_name("version_1")
     last = read_checkpoint(kept / "checkpoints" / "last.ckpt")

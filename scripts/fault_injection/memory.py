@@ -134,7 +134,7 @@ def _found(laboratory: Laboratory) -> tuple[bool, str]:
 
 def _weights(laboratory: Laboratory, name: str) -> str:
     """Return a hash of a run's last weights."""
-    code = "import hashlib, sys, torch; from lightlab.checkpoint import read_checkpoint as read; "
+    code = "import hashlib, sys, torch; from lightlab.checkpoints import read_checkpoint as read; "
     code += "weights = read(sys.argv[1])['state_dict'].values(); "
     code += "print(hashlib.sha256(b''.join(each.numpy().tobytes() for each in weights)).hexdigest())"
     return laboratory.python(code, f"runs/{name}/version_0/checkpoints/last.ckpt").said.strip()

@@ -170,7 +170,7 @@ def go_on_from_all(name: str, most: int) -> tuple[int, int, str]:
 
 def _is_over(file: Path, changes: Mapping[str, Any]) -> bool:
     """Return whether nothing is left to train after a checkpoint."""
-    from lightlab.checkpoint import read_checkpoint
+    from lightlab.checkpoints import read_checkpoint
     from lightlab.training.resume import epochs_over
 
     checkpoint = read_checkpoint(file)

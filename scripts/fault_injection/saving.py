@@ -22,7 +22,7 @@ import torch
 from lightning import LightningModule, Trainer
 
 from lightlab import DataSpec, Model
-from lightlab.checkpoint import read_checkpoint
+from lightlab.checkpoints import read_checkpoint
 from lightlab.cli import main
 from lightlab.data_spec import InputSpec, TargetSpec
 

@@ -74,7 +74,7 @@ DRIVER = """\
 import io, json, os, re, shlex, sys, time
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
-from lightlab.checkpoint import read_checkpoint
+from lightlab.checkpoints import read_checkpoint
 from lightlab.cli import main
 import torch
 
@@ -246,7 +246,7 @@ def _whole_of_two(laboratory: Laboratory, command: tuple[str, ...]) -> list[byte
 
 def _learned(run: Path) -> list[bytes]:
     """Return the weights that a training ends with."""
-    from lightlab.checkpoint import read_checkpoint
+    from lightlab.checkpoints import read_checkpoint
 
     stored = read_checkpoint(run / "checkpoints" / "last.ckpt")
     return [value.numpy().tobytes() for value in stored["state_dict"].values()]

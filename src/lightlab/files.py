@@ -16,6 +16,8 @@ from lightlab.errors import RunError
 if sys.platform != "win32":
     import fcntl
 
+#: What the names of checkpoints end in, and those of weights alone.
+CHECKPOINT, WEIGHTS = ".ckpt", ".safetensors"
 #: What is written to see whether there is room: more than a run writes at its start.
 PROBE = bytes(1 << 16)
 #: What the names of files end in that are not whole yet.

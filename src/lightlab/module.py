@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from lightlab import __version__
 from lightlab.batch import Batch
 from lightlab.build import affordable, build_layers, check_last_layer, check_learns_from_one
-from lightlab.checkpoint import read_checkpoint
+from lightlab.checkpoints import read_checkpoint
+from lightlab.checkpoints.rebuild import check_room, check_shapes, without_memory
 from lightlab.data_spec import DataSpec
 from lightlab.errors import CheckpointError, ConfigError, DataError, RunError, ShapeError
 from lightlab.heads.base import Head
@@ -27,7 +28,6 @@ from lightlab.optim import Interval
 from lightlab.preprocess import Preprocess, PreprocessText, make_preprocess
 from lightlab.problems import Problem
 from lightlab.random_state import random_state, set_random_state
-from lightlab.rebuild import check_room, check_shapes, without_memory
 from lightlab.registry import HEADS, PROBLEMS
 from lightlab.training.account import find_broken
 from lightlab.training.batch_size import settle_batch_size

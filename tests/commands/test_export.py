@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lightlab.checkpoint import read_checkpoint, write_checkpoint
+from lightlab.checkpoints import read_checkpoint, write_checkpoint
 from lightlab.cli import WRONG_INPUT, main
 
 CONFIG = """\

@@ -10,7 +10,7 @@ import torch
 import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from lightlab.checkpoint import digests, read_checkpoint, write_checkpoint
+from lightlab.checkpoints import digests, read_checkpoint, write_checkpoint
 from lightlab.cli import main
 from lightlab.config.documents import Dumper
 from lightlab.module import Model

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lightlab.checkpoint import read_checkpoint, write_checkpoint
+from lightlab.checkpoints import read_checkpoint, write_checkpoint
 
 #: A module that sings; its name is that of the file it writes.
 CANARY = """\

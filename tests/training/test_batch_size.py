@@ -15,7 +15,7 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
 
 from lightlab import LAYERS, BundledData, Model
-from lightlab.checkpoint import read_checkpoint
+from lightlab.checkpoints import read_checkpoint
 from lightlab.cli import main
 from lightlab.data import ArrayData, IterableData, ParquetStream, SyntheticData, TableData
 from lightlab.errors import ConfigError, RunError

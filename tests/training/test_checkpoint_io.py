@@ -9,7 +9,7 @@ from lightning import Callback, Trainer
 from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from lightlab.checkpoint import read_checkpoint
+from lightlab.checkpoints import read_checkpoint
 from lightlab.data import BundledData
 from lightlab.errors import CheckpointError
 from lightlab.module import Model

@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from torch import nn
 
 from lightlab import BundledData, Model
-from lightlab.checkpoint import read_checkpoint
+from lightlab.checkpoints import read_checkpoint
 from lightlab.errors import RunError
 from lightlab.registry import LAYERS, import_plugin
 from lightlab.training.execution import Execution

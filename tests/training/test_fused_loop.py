@@ -22,7 +22,7 @@ from lightning.pytorch.utilities.combined_loader import CombinedLoader
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from lightlab import IterableData
-from lightlab.checkpoint import read_checkpoint
+from lightlab.checkpoints import read_checkpoint
 from lightlab.cli import main
 from lightlab.training.fused_loop import FusedEpochLoop
 

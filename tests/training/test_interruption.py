@@ -15,7 +15,7 @@ from lightning import Callback, Trainer
 from lightning.fabric.plugins.environments import SLURMEnvironment
 
 from lightlab import cli, interruption
-from lightlab.checkpoint import read_checkpoint
+from lightlab.checkpoints import read_checkpoint
 from lightlab.cli import main
 from lightlab.interruption import Interrupted, listening
 from lightlab.training.interruption import SignalConnector

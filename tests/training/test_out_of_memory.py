@@ -8,7 +8,7 @@ from lightning import Trainer
 from torch import nn
 
 from lightlab import LAYERS, Model
-from lightlab.checkpoint import read_checkpoint
+from lightlab.checkpoints import read_checkpoint
 from lightlab.cli import main
 from lightlab.data import SyntheticData
 from lightlab.training.out_of_memory import OutOfMemory

@@ -10,7 +10,7 @@ import pytest
 import torch
 import yaml
 
-from lightlab.checkpoint import read_checkpoint, write_checkpoint
+from lightlab.checkpoints import read_checkpoint, write_checkpoint
 from lightlab.cli import main
 
 #: Batches of an epoch.

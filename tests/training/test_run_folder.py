@@ -14,7 +14,7 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.strategies import SingleDeviceStrategy
 
 from lightlab import BundledData, Model
-from lightlab.checkpoint import read_checkpoint
+from lightlab.checkpoints import read_checkpoint
 from lightlab.errors import RunError
 from lightlab.training.history import History
 from lightlab.training.options import CheckpointOptions

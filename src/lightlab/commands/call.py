@@ -71,7 +71,7 @@ def reading(verb: str, arguments: Sequence[str]) -> Iterator[Call]:
     checkpoint = path if isinstance(path, str) else None
     stored = None
     if checkpoint and f"{checkpoint}.ckpt" not in (BEST, LAST):
-        from lightlab.checkpoint import read_checkpoint
+        from lightlab.checkpoints import read_checkpoint
 
         stored = read_checkpoint(checkpoint)
     if stored:  # the checkpoint's own model counts where config and options say nothing

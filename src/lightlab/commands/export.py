@@ -6,8 +6,8 @@ from pathlib import Path
 
 from lightlab.commands.options import OptionParser
 from lightlab.errors import RunError
-
-ENDING = ".safetensors"
+from lightlab.files import WEIGHTS, check_output, explained
+from lightlab.terminal import say
 
 PARSER = OptionParser(
     "export",
@@ -20,7 +20,7 @@ validate and summary take it like a checkpoint.
   CHECKPOINT  a .ckpt file of a run""",
 )
 PARSER.add_argument("source", metavar="RUN|CHECKPOINT", help="the run, or the checkpoint")
-PARSER.add_argument("-o", "--output", metavar="FILE", help=f"the file; by default model{ENDING} in this folder")
+PARSER.add_argument("-o", "--output", metavar="FILE", help=f"the file; by default model{WEIGHTS} in this folder")
 
 
 def run(arguments: list[str]) -> None:
@@ -30,18 +30,15 @@ def run(arguments: list[str]) -> None:
         LightlabError: there are none, they can't be read, or the file can't be written.
     """
     options = PARSER.parse_args(arguments)
-    output = Path(options.output or f"model{ENDING}")
-    if output.suffix != ENDING:
-        raise RunError(f"Weights are exported to a file that ends in {ENDING}. Received: {output}.")
-
-    from lightlab.files import check_output, explained
-    from lightlab.terminal import say
+    output = Path(options.output or f"model{WEIGHTS}")
+    if output.suffix != WEIGHTS:
+        raise RunError(f"Weights are exported to a file that ends in {WEIGHTS}. Received: {output}.")
 
     check_output(output, "weights")
 
-    from lightlab.checkpoint import read_checkpoint
+    from lightlab.checkpoints import read_checkpoint
+    from lightlab.checkpoints.weights import write_weights
     from lightlab.module import Model
-    from lightlab.weights import write_weights
 
     source = _find(options.source)
     Model.load(source)  # what is no model is not exported: names that share their numbers would each get a copy

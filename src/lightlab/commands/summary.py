@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from lightlab.commands.options import OptionParser
 from lightlab.errors import LightlabError
+from lightlab.files import CHECKPOINT, WEIGHTS
 from lightlab.terminal import say
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def run(arguments: list[str]) -> None:
     from lightlab.inspect.summary import summarize
 
     with redirect_stdout(sys.stderr):  # what a source says while it reads is no part of the summary
-        has_weights = rest[1:] and rest[1].endswith((".ckpt", ".safetensors"))
+        has_weights = rest[1:] and rest[1].endswith((CHECKPOINT, WEIGHTS))
         model = _of_checkpoint(rest[1:]) if has_weights else _of_config(rest)
     rank_zero_only(say)(_write(summarize(model, options.depth), options.format))
 

@@ -17,7 +17,7 @@ from lightning.pytorch.cli import LightningCLI
 from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 
-from lightlab.checkpoint import digests, read_checkpoint
+from lightlab.checkpoints import digests, read_checkpoint
 from lightlab.commands.call import Call
 from lightlab.commands.reader import ConfigReader
 from lightlab.config.classes import ClassSpec

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor
 
-from lightlab.checkpoint import read_checkpoint, write_checkpoint
+from lightlab.checkpoints import read_checkpoint, write_checkpoint
 from lightlab.registry import ACTIVATIONS, AUGMENTATIONS, HEADS, LAYERS, PROBLEMS, Registry
 
 if TYPE_CHECKING:

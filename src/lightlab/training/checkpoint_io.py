@@ -9,11 +9,11 @@ from typing import Any
 from lightning.fabric.plugins.io import CheckpointIO, TorchCheckpointIO
 from lightning.pytorch import Trainer
 
-from lightlab.checkpoint import check_readable, read_checkpoint, write_checkpoint
+from lightlab.checkpoints import check_readable, read_checkpoint, write_checkpoint
 
 
 class SafeCheckpointIO(CheckpointIO):
-    """Reads and writes by the functions of `lightlab.checkpoint`, and nothing but files."""
+    """Reads and writes by the functions of `lightlab.checkpoints`, and nothing but files."""
 
     def __init__(self) -> None:
         self._has_written = False

@@ -11,7 +11,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, StochasticWeightAveraging
 from lightning.pytorch.utilities import rank_zero_only
 
-from lightlab.checkpoint import read_checkpoint
+from lightlab.checkpoints import read_checkpoint
 from lightlab.errors import CheckpointError, ConfigError
 from lightlab.files import explained, replacing
 from lightlab.optim import parse_optimizer, parse_scheduler

@@ -13,7 +13,7 @@ import yaml
 from PIL import Image
 
 from lightlab import Model
-from lightlab.checkpoint import digests, write_checkpoint
+from lightlab.checkpoints import digests, write_checkpoint
 from lightlab.data.finding import DataFinding
 from lightlab.data_spec import DataSpec, InputSpec, TargetSpec
 from lightlab.inspect.evaluation import (

@@ -10,7 +10,7 @@ import pandas as pd
 import yaml
 
 from lightlab import __version__
-from lightlab.checkpoint import digests
+from lightlab.checkpoints import digests
 from lightlab.errors import CheckpointError
 from lightlab.inspect.doctor import Diagnosis, diagnose
 from lightlab.inspect.evaluation import Evaluation

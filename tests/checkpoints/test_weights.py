@@ -9,11 +9,11 @@ import torch
 from safetensors import safe_open
 
 from lightlab import __version__
-from lightlab.checkpoint import read_checkpoint
+from lightlab.checkpoints import read_checkpoint
+from lightlab.checkpoints.weights import read_weights, write_weights
 from lightlab.data_spec import DataSpec, InputSpec, TargetSpec
 from lightlab.errors import CheckpointError
 from lightlab.module import Model
-from lightlab.weights import read_weights, write_weights
 
 IMAGE = InputSpec((2, 6, 6), (0.1, 0.2), (0.3, 0.7), kind="image", high=1.0)
 LABELS = TargetSpec(("y",), ("no", "yes"), (5, 7))
@@ -87,7 +87,7 @@ def test_no_altered_byte_is_loaded(checkpoint):
 def test_of_another_form(checkpoint, monkeypatch):
     """A file of a later lightlab is refused by its number, one of another program for what it lacks."""
     with monkeypatch.context() as later:
-        later.setattr("lightlab.weights.FORMAT_VERSION", 2)
+        later.setattr("lightlab.checkpoints.weights.FORMAT_VERSION", 2)
         write_weights(checkpoint, Path("a.safetensors"))
     with pytest.raises(ValueError, match="of format 2, and this lightlab reads 1"):
         read_weights(Path("a.safetensors"))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lightlab.checkpoint import write_checkpoint
+from lightlab.checkpoints import write_checkpoint
 from lightlab.cli import WRONG_INPUT, main
 from lightlab.data_spec import DataSpec, InputSpec, TargetSpec
 from lightlab.errors import CheckpointError, LightlabError

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from lightlab.checkpoint import read_checkpoint, write_checkpoint
-from lightlab.checksum import Hashing
+from lightlab.checkpoints import read_checkpoint, write_checkpoint
+from lightlab.checkpoints.checksum import Hashing
 from lightlab.errors import CheckpointError
 
 WHOLE = {"state_dict": {"w": torch.arange(6.0)}, "hyper_parameters": {"layers": []}, "data_spec": {"problem": "binary"}}
@@ -265,7 +265,7 @@ ENDLESS = {
 #: Opens a file with little memory and time, and says what is said of it.
 OPEN_ONE = """
 import resource
-from lightlab.checkpoint import read_checkpoint
+from lightlab.checkpoints import read_checkpoint
 from lightlab.errors import CheckpointError
 before = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (before + (256 << 20),) * 2)
@@ -291,7 +291,7 @@ def test_pickles_that_take_for_ever(endless):
 OPEN_ALL = """
 import resource, sys
 from pathlib import Path
-from lightlab.checkpoint import read_checkpoint
+from lightlab.checkpoints import read_checkpoint
 from lightlab.errors import CheckpointError
 read_checkpoint("fine.ckpt")
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

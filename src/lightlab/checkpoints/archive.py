@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping
 from io import BytesIO
 from typing import Any, BinaryIO, ClassVar
 
-from lightlab.checksum import HEAD
+from lightlab.checkpoints.checksum import HEAD
 
 #: How many bytes a number takes in each kind of torch's storages.
 ITEM_SIZES = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -67,7 +68,7 @@ def check_seal(stream: BinaryIO) -> None:
     if not end.startswith(HEAD):
         raise ValueError("there is no checksum at its end")
     digest = hashlib.sha256()
-    for block in _read_blocks(stream, start):
+    for block in read_blocks(stream, start):
         digest.update(block)
     digest.update(NO_COMMENT)
     if end != HEAD + digest.hexdigest().encode():
@@ -75,8 +76,8 @@ def check_seal(stream: BinaryIO) -> None:
     stream.seek(0)
 
 
-def _read_blocks(stream: BinaryIO, size: int) -> Iterator[bytes]:
-    """Yield the first bytes of a file, a block at a time."""
+def read_blocks(stream: BinaryIO, size: int = sys.maxsize) -> Iterator[bytes]:
+    """Yield the first bytes of a file, or all of them, a block at a time."""
     stream.seek(0)
     while size > 0 and (block := stream.read(min(BLOCK, size))):
         size -= len(block)

@@ -37,7 +37,7 @@ def write_weights(checkpoint: Mapping[str, Any], path: Path) -> None:
     """Write weights and description of a checkpoint's model, all of it or nothing.
 
     Args:
-        checkpoint: as `lightlab.checkpoint.read_checkpoint` returns it.
+        checkpoint: as `lightlab.checkpoints.read_checkpoint` returns it.
         path: of the file.
 
     Raises:

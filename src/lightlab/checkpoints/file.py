@@ -1,8 +1,8 @@
 """Reading and writing checkpoints; the one place that calls torch.load and torch.save.
 
 A checkpoint is data: it is read with ``weights_only=True``, so that nothing in it runs, and only once it has turned out
-to be whole (see `lightlab.checksum`) and to hold what it claims (see `lightlab.archive`). It is written beside its
-place and moved there when it is whole, so that the file under its name can always be loaded.
+to be whole (see `checksum`) and to hold what it claims (see `archive`). It is written beside its place and moved there
+when it is whole, so that the file under its name can always be loaded.
 """
 
 from __future__ import annotations
@@ -17,13 +17,11 @@ from typing import Any, BinaryIO, cast
 
 import torch
 
-from lightlab.archive import check_archive
-from lightlab.checksum import Hashing, check_seal
+from lightlab.checkpoints.archive import check_archive
+from lightlab.checkpoints.checksum import Hashing, check_seal, read_blocks
 from lightlab.errors import CheckpointError, sentences
-from lightlab.files import replacing
+from lightlab.files import CHECKPOINT, WEIGHTS, replacing
 
-#: What the names of checkpoints end in, and those of weights alone: see `lightlab.weights`.
-CHECKPOINT, WEIGHTS = ".ckpt", ".safetensors"
 #: What a checkpoint of lightlab's holds at least.
 PARTS = ("state_dict", "hyper_parameters", "data_spec")
 #: How deep what describes a model may be nested.
@@ -76,7 +74,7 @@ def _read(file: Path) -> Any:
 
 
 def _read_weights(file: Path) -> dict[str, Any]:
-    from lightlab.weights import read_weights
+    from lightlab.checkpoints.weights import read_weights
 
     return read_weights(file)
 
@@ -130,7 +128,7 @@ def digests(path: str | os.PathLike[str]) -> dict[str, str]:
     """Return a file's ``sha256`` and ``md5``, in hexadecimal."""
     sums = {"sha256": hashlib.sha256(), "md5": hashlib.md5(usedforsecurity=False)}
     with Path(path).open("rb") as stream:
-        while block := stream.read(1 << 20):
+        for block in read_blocks(stream):
             for digest in sums.values():
                 digest.update(block)
     return {name: digest.hexdigest() for name, digest in sums.items()}

@@ -11,8 +11,8 @@ from threading import Lock
 import pytest
 import torch
 
-from lightlab.checkpoint import check_readable, digests, read_checkpoint, write_checkpoint
-from lightlab.checksum import Hashing
+from lightlab.checkpoints import check_readable, digests, read_checkpoint, write_checkpoint
+from lightlab.checkpoints.checksum import Hashing
 from lightlab.errors import CheckpointError
 
 WHOLE = {"state_dict": {"w": torch.arange(4.0)}, "hyper_parameters": {"layers": []}, "data_spec": {"problem": "binary"}}
