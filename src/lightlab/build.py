@@ -21,6 +21,7 @@ from torch.nn.parameter import UninitializedParameter
 from lightlab.errors import ConfigError, Key, ShapeError
 from lightlab.layers.base import activation_name
 from lightlab.layers.parameters import Shape
+from lightlab.layers.stack import Stack
 from lightlab.problems import Problem
 from lightlab.specs import LayerSpec, parse_layers
 from lightlab.training.memory import free_host_memory
@@ -122,7 +123,7 @@ def build_layers(
         before = spec.name
     if vocabulary_size is not None:
         raise ShapeError.at(specs[-1].key if specs else (), f"{CODES} Received: codes from {before}.")
-    return nn.Sequential(modules), tuple(batch.shape[1:])
+    return Stack(modules), tuple(batch.shape[1:])
 
 
 def build_layer(

@@ -27,6 +27,7 @@ from lightlab.layers.parameters import (
     Sizes,
 )
 from lightlab.layers.pool import max_pool1d, max_pool2d, max_pool3d
+from lightlab.layers.stack import Stack
 from lightlab.registry import LAYERS
 
 
@@ -140,7 +141,7 @@ def conv_block(
         modules.append(_POOLS[rank](pool_size, input_shape=shape))
     if dropout:
         modules.append(spatial_dropout(dropout, input_shape=shape))
-    return nn.Sequential(*modules)
+    return Stack(*modules)
 
 
 class _Residual(nn.Module):
