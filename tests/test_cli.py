@@ -4,6 +4,7 @@ import gc
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -129,6 +130,106 @@ def test_a_reader_that_has_gone():
     with process.stderr as errors:
         assert b"BrokenPipeError" in errors.read()
     assert process.wait() == 120  # Python's own
+
+
+WINE = """\
+data: {class_path: BundledData, init_args: {name: wine}}
+model: {problem: multiclass, layers: []}
+compile: false
+trainer: {max_epochs: 2, accelerator: cpu}
+"""
+
+
+@pytest.mark.parametrize(
+    ("reader", "code", "said"),
+    [
+        ("gone", 0, ["lightlab: standard output has no reader any more; fit goes on without it."]),
+        (
+            "full",
+            2,
+            [
+                "lightlab: standard output can't be written to: No space left on device; fit goes on without it.",
+                "lightlab: error: fit is done, and what it has said is lost: standard output can't be written to: "
+                "No space left on device.",
+            ],
+        ),
+    ],
+)
+def test_work_that_nobody_reads_of(reader, code, said, monkeypatch, capfd):
+    """It is done to its end."""
+    Path("wine.yaml").write_text(WINE)
+    if reader == "gone":
+        end, number = os.pipe()
+        os.close(end)
+    else:
+        number = os.open("/dev/full", os.O_WRONLY)
+    with open(number, "w") as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        assert main(["fit", "--config", "wine.yaml"]) == code
+    assert capfd.readouterr().err.splitlines() == said
+    assert Path("runs/wine/version_0/metrics.json").is_file()
+
+
+def test_answers_that_nobody_reads(monkeypatch, capfd):
+    """Who reads has read enough."""
+    Path("wine.yaml").write_text(WINE)
+    for call in ([], ["list"], ["fit", "--help"], ["fit", "--config", "wine.yaml", "--print_config"]):
+        end, number = os.pipe()
+        os.close(end)
+        with suppress(BrokenPipeError), open(number, "w") as stream:
+            monkeypatch.setattr(sys, "stdout", stream)
+            assert main(call) == 0
+            sys.stdout.close()
+    assert capfd.readouterr().err == ""
+    assert not Path("runs").exists()
+
+
+def test_streams_that_are_closed():
+    """A process without standard streams does what it is told, and no file of its own gets their numbers."""
+    Path("streams.py").write_text(
+        "import os\nopen('log.txt', 'w').write(str([os.fstat(n).st_rdev for n in (0, 1, 2)]))"
+    )
+    call = [sys.executable, "-c", "from lightlab import cli; cli.entry_point()", "list", "--plugin", "streams"]
+    ended = subprocess.run(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *call], check=False)
+    assert ended.returncode == 0
+    assert Path("log.txt").read_text() == str([os.stat(os.devnull).st_rdev] * 3)
+
+
+ENDS = """\
+import os
+import sys
+from lightning.pytorch import Callback
+
+if os.environ["ENDS"] == "import":
+    sys.exit(0)
+
+
+class Ends(Callback):
+    def on_train_epoch_end(self, trainer, module):
+        if os.environ["ENDS"] == "pipe":
+            raise BrokenPipeError("one of mine")
+        raise SystemExit
+"""
+
+
+@pytest.mark.parametrize(
+    ("where", "code", "said"),
+    [
+        ("import", 2, "fit was ended before it was done, by SystemExit(0) in {path}:6."),
+        ("training", 2, "fit was ended before it was done, by SystemExit() in {path}:13."),
+        ("pipe", 1, "BrokenPipeError: one of mine"),
+    ],
+)
+def test_work_that_is_ended_from_within(where, code, said, monkeypatch, capsys):
+    """What is not done is no success, whatever a plugin makes of it."""
+    Path("wine.yaml").write_text(WINE)
+    path = Path("ends.py").absolute()
+    path.write_text(ENDS)
+    monkeypatch.setenv("ENDS", where)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.delitem(sys.modules, "ends", raising=False)
+    assert main(["fit", "--config", "wine.yaml", "--plugin", "ends", "--trainer.callbacks", "ends.Ends"]) == code
+    assert f"lightlab: error: {said.format(path=path)}\n" in capsys.readouterr().err
 
 
 def test_the_collector(capsys):

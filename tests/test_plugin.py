@@ -208,8 +208,35 @@ def test_module_in_the_working_directory(visits):
     Path("my_layers.py").write_text(MODULE)
     config = CONFIG.replace("counts", "regression").replace("[feature_gate, {dense", "[double, {dense")
     Path("visits.yaml").write_text(config.replace("squareplus", "relu").replace("max_epochs: 12", "max_epochs: 1"))
-    run(sys.executable, "-c", CALL, "fit", "--config", "visits.yaml", "--plugin", "my_layers", folder=visits)
+    call = sys.executable, "-c", CALL
+    said = run(*call, "fit", "--config", "visits.yaml", "--plugin", "my_layers", folder=visits).stdout
     assert list(Path("runs").rglob("metrics.json"))
+    asked = re.findall(r"^(?:report|predict) +lightlab (.+)$", said, re.MULTILINE)
+    assert len(asked) == 2
+    for command in asked:
+        run(*call, *command.split(), folder=visits)
+
+
+def test_what_it_takes_to_read_a_run(visits):
+    """Without the plugin each verb that builds the model says that a layer is missing, and where it comes from."""
+    Path("my_layers.py").write_text(MODULE)
+    config = CONFIG.replace("counts", "regression").replace("[feature_gate, {dense", "[double, {dense")
+    Path("visits.yaml").write_text(config.replace("squareplus", "relu").replace("max_epochs: 12", "max_epochs: 1"))
+    call, plugin = (sys.executable, "-c", CALL), ("--plugin", "my_layers")
+    run(*call, "fit", "--config", "visits.yaml", *plugin, folder=visits)
+    (folder,) = Path("runs/visits").iterdir()
+    exported = ["--ckpt_path", "model.safetensors", "--output", "p.csv"]
+    for verb in (
+        ["export", folder],
+        ["summary", "model.safetensors"],
+        ["report", folder],
+        ["predict", "--config", folder / "config.yaml", *exported],
+    ):
+        refused = run(*call, *verb, folder=visits, code=2).stderr
+        assert "No layer is called 'double'" in refused
+        assert "one of your own comes with --plugin MODULE" in refused
+        if verb[0] in ("export", "predict"):  # each call takes seconds
+            run(*call, *verb, *plugin, folder=visits)
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def test_unknown_name_has_the_nearest(gadgets):
         gadgets.add(name, name, provider="tests")
     with pytest.raises(RegistryError, match="No gadget is called 'conv3d'. Did you mean conv2d or conv1d?") as caught:
         gadgets.get("conv3d")
-    assert "'lightlab list gadgets' has them all" in str(caught.value)
+    assert "'lightlab list gadgets' has them all; one of your own comes with --plugin MODULE." in str(caught.value)
     with pytest.raises(RegistryError, match="No gadget is called 'zzz'. There are: conv1d, conv2d, dense."):
         gadgets.get("zzz")
     assert "zzz" not in gadgets

@@ -8,8 +8,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from fault_injection.forked import Forked
 
 #: A command takes no longer than this, in seconds, or it hangs.
 LONGEST = 180
@@ -94,25 +97,34 @@ class Laboratory:
         """Return how often to repeat."""
         return quickly if self.quick else all_of_them
 
-    def start(self, *command: str, folder: Path | None = None, **environment: str) -> subprocess.Popen[str]:
-        """Start a process in a session of its own, whose output can be read."""
-        return subprocess.Popen(
-            command,
-            cwd=folder or self.folder,
-            env=self.environment | environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
+    def start(
+        self, *command: str, folder: Path | None = None, said: Path | None = None, **environment: str
+    ) -> subprocess.Popen[str] | Forked:
+        """Start a process in a session of its own, whose output goes into a file, or can be read.
+
+        Where a few repetitions do, programs of Python's are forked, unless Python is to start in a way of its own.
+        """
+        folder, environment = folder or self.folder, self.environment | environment
+        if self.quick and command[0] == sys.executable and "PYTHONHASHSEED" not in environment:
+            return Forked(list(command[1:]), folder, environment, said)
+        with said.open("w") if said else nullcontext(subprocess.PIPE) as stream:
+            return subprocess.Popen(
+                command,
+                cwd=folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,
+            )
 
     def run(self, *command: str, folder: Path | None = None, **environment: str) -> Finished:
         """Run a command to its end."""
         start = time.monotonic()
         process = self.start(*command, folder=folder, **environment)
         said, _ = process.communicate(timeout=LONGEST)
-        return Finished(process.returncode, said, time.monotonic() - start)
+        return Finished(process.wait(), said, time.monotonic() - start)
 
     def lightlab(self, *arguments: str, folder: Path | None = None, **environment: str) -> Finished:
         """Run a command of lightlab's to its end."""

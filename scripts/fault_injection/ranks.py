@@ -7,7 +7,6 @@ import math
 import os
 import re
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -121,28 +120,31 @@ def evaluate(laboratory: Laboratory) -> Finding:
         laboratory.lightlab("fit", "--config", f"{problem}-{MOST_ROWS}.yaml", "--plugin", "keep")
         (folder / f"runs/{problem}-{MOST_ROWS}/version_0/checkpoints/best.ckpt").rename(folder / f"{problem}.ckpt")
     laboratory.python(EVALUATE, json.dumps(places), "one", PYTHONPATH=str(folder))
-    port = str(20_000 + os.getpid() % 10_000)
-    meeting = {
-        "PYTHONPATH": str(folder),
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": port,
-        "WORLD_SIZE": "2",
-        "GROUP_RANK": "0",
-    }
-    meeting |= {"LOCAL_WORLD_SIZE": "2", "TORCHELASTIC_RUN_ID": "r12"}
-    command = ("-c", EVALUATE, json.dumps(places), "two", *TWO)
-    pair = [laboratory.start(sys.executable, *command, RANK=rank, LOCAL_RANK=rank, **meeting) for rank in ("0", "1")]
-    for process in pair:
-        process.communicate(timeout=300)
+    _carry_out_on_two(laboratory, "-c", EVALUATE, json.dumps(places), "two", *TWO)
     equal, in_order = _compare_figures(folder), _compare_predictions(folder, places)
     holds = all(equal) and all(in_order) and len(equal) == 2 * len(places)
-    (folder / "stock.py").write_text(STOCK_EVALUATION)
-    stock = re.search(r"MEAN (\S+)", laboratory.run(sys.executable, "stock.py").said)
+    stock = re.search(r"MEAN (\S+)", _carry_out_on_two(laboratory, "-c", STOCK_EVALUATION))
     return Finding(
         holds,
         f"{sum(equal)} of {2 * len(places)} evaluations equal, {sum(in_order)} of {len(places)} predictions in order",
         f"{stock[1] if stock else 'no figure'} for 2.0",
     )
+
+
+def _carry_out_on_two(laboratory: Laboratory, *program: str) -> str:
+    """Carry out a program of Python's in two processes that are told of each other; return what the first says."""
+    meeting = {
+        "PYTHONPATH": str(laboratory.folder),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(20_000 + os.getpid() % 10_000),
+        "WORLD_SIZE": "2",
+        "GROUP_RANK": "0",
+        "LOCAL_WORLD_SIZE": "2",
+        "TORCHELASTIC_RUN_ID": "r12",
+    }
+    pair = [laboratory.start(sys.executable, *program, RANK=rank, LOCAL_RANK=rank, **meeting) for rank in ("0", "1")]
+    said, _ = (process.communicate(timeout=LONGEST)[0] for process in pair)
+    return said
 
 
 def _write_data(folder: Path, places: list[tuple[str, int]]) -> None:
@@ -225,17 +227,8 @@ def _strike(
         after how many seconds all had ended, ``None`` where some had not; the exit code; what was said.
     """
     said = laboratory.folder / f"said-{rank}-{number}-{len(command)}"
-    with said.open("w") as stream:
-        process = subprocess.Popen(
-            command,
-            cwd=laboratory.folder,
-            env=laboratory.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    _wait(lambda: "epoch 2/" in said.read_text() or process.poll() is not None, LONGEST)
+    process = laboratory.start(*command, said=said)
+    _wait(lambda: (said.exists() and "epoch 2/" in said.read_text()) or process.poll() is not None, LONGEST)
     if process.poll() is not None:
         raise RuntimeError(f"training ended by itself: {said.read_text()[-300:]}")
     ranks = dict(_ranks(process.pid))

@@ -15,6 +15,8 @@ from fault_injection.base import Finding, Laboratory, fault
 LONGEST_WAIT = 5.0
 SIGNALS = ("SIGTERM", "SIGINT")
 PLACES = ("training", "validation", "saving")
+#: In a batch that takes a second, as all of that training do.
+LONG = "a long batch"
 #: What is told to end: this process, which has launched all others; or all processes, as a terminal does.
 LAUNCHER, GROUP = "launcher", "group"
 TWO = ("--trainer.devices", "2", "--trainer.strategy", "ddp")
@@ -22,7 +24,7 @@ TWO = ("--trainer.devices", "2", "--trainer.strategy", "ddp")
 CONFIG = """\
 seed_everything: 1
 data: {class_path: BundledData, init_args: {name: wine, batch_size: 8, eval_batch_size: 8}}
-model: {problem: multiclass, layers: [{dense: {units: 8, activation: relu}}, batch_norm, {dropout: 0.3}]}
+model: {problem: multiclass, layers: [{dense: {units: 8, activation: relu}}, batch_norm, {dropout: 0.3}, striking]}
 compile: false
 trainer: {max_epochs: 3, accelerator: cpu, callbacks: [{class_path: strike.Strike}]}
 """
@@ -32,13 +34,15 @@ STRIKE = '''\
 import json, os, signal, time
 from pathlib import Path
 from lightning.pytorch import Callback
+from torch import nn
+from lightlab import LAYERS
 
 class Strike(Callback):
     """Strikes in the first process, once."""
 
     def __init__(self) -> None:
         self.plan = json.loads(os.environ.get("STRIKE", "{}"))
-        self.left = {"training": 10, "validation": 2, "saving": 1, "start": 1}
+        self.left = {"training": 10, "validation": 2, "saving": 1, "start": 1, "a long batch": 3}
         if os.environ.get("LOCAL_RANK", "0") != "0":
             self.plan = {}
 
@@ -67,6 +71,23 @@ class Strike(Callback):
 
     def on_fit_start(self, *given):
         self.reach("start")
+
+class Striking(nn.Module):
+    """Passes on what arrives; where it is to strike, in a batch that takes a second."""
+
+    def __init__(self):
+        super().__init__()
+        self.strike = Strike()
+
+    def forward(self, features):
+        if self.training and not features.is_meta and self.strike.plan.get("place") == "a long batch":
+            self.strike.reach("a long batch")
+            time.sleep(1.0)
+        return features
+
+@LAYERS.register("striking")
+def striking() -> nn.Module:
+    return Striking()
 '''
 
 #: Carries out strikes one after the other in one process, and says what each came to.
@@ -74,9 +95,8 @@ DRIVER = """\
 import io, json, os, re, shlex, sys, time
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
-from lightlab.checkpoints import read_checkpoint
+from fault_injection.inside.trainings import differing, read_run
 from lightlab.cli import main
-import torch
 
 def call(*arguments):
     said = io.StringIO()
@@ -84,19 +104,11 @@ def call(*arguments):
         code = main([*arguments])
     return code, said.getvalue()
 
-def learned(run):
-    stored = read_checkpoint(next(Path(run).rglob("last.ckpt")))
-    moments = stored["optimizer_states"][0]["state"].values()
-    return [*stored["state_dict"].values(), *(value for each in moments for value in each.values())]
-
 def latest():
     return max(Path("runs/wine").iterdir(), key=lambda run: int(run.name.removeprefix("version_")))
 
-def same(one, other):
-    return len(one) == len(other) and all(map(torch.equal, one, other))
-
 _, said = call("fit", "--config", "wine.yaml", "--plugin", "strike")
-whole = learned(latest())
+whole = read_run(latest())
 for strike in json.loads(sys.argv[1]):
     before = set(Path("runs/wine").iterdir())
     os.environ["STRIKE"] = json.dumps(strike)
@@ -108,7 +120,7 @@ for strike in json.loads(sys.argv[1]):
         kept = latest() / "checkpoints" / "last.ckpt"
         outcome["seconds"] = kept.stat().st_mtime - float(Path("struck").read_text())
         outcome["code_on"], outcome["said_on"] = call(*shlex.split(found[1]))
-        outcome["is_exact"] = outcome["code_on"] == 0 and same(learned(latest()), whole)
+        outcome["is_exact"] = outcome["code_on"] == 0 and not list(differing(read_run(latest()), whole))
     else:
         outcome["left"] = [run.name for run in set(Path("runs/wine").iterdir()) - before]
     print("OUTCOME", json.dumps(outcome))
@@ -163,7 +175,7 @@ class Outcome:
     Attributes:
         is_kept: whether the exit code is the signal's, and a checkpoint is there, without a traceback.
         seconds: from the signal to the checkpoint.
-        is_exact: whether the training that goes on from it comes to the same weights, to the bit.
+        is_exact: whether the training that goes on from it comes to the same weights and figures, to the bit.
     """
 
     is_kept: bool
@@ -173,7 +185,7 @@ class Outcome:
 
 @fault(
     "R5",
-    "SIGTERM and SIGINT in training, validation, saving",
+    "SIGTERM and SIGINT in training, validation, saving, a batch that takes a second",
     "a checkpoint within 5 s, exit 143 / 130, resume exact by `fit --ckpt_path last`",
 )
 def interrupt(laboratory: Laboratory) -> Finding:
@@ -182,11 +194,12 @@ def interrupt(laboratory: Laboratory) -> Finding:
     (laboratory.folder / "strike.py").write_text(STRIKE)
     ways = [(), ("--steps_per_execution", "1")][: laboratory.times(2, 1)]
     strikes = [Strike(*each[:2], options=each[2]) for each in product(SIGNALS, PLACES, ways)]
+    strikes += [Strike(name, LONG, options=way) for name, way in product(SIGNALS[: laboratory.times(2, 1)], ways)]
     early = [Strike(name, "start") for name in SIGNALS]
     found = list(_drive(laboratory, [*early, *strikes]))
     removed, outcomes = found[: len(early)], [_judge(*each) for each in zip(strikes, found[len(early) :], strict=True)]
     codes = [each["code"] == _code(strike) and not each["left"] for strike, each in zip(early, removed, strict=True)]
-    for each in product(SIGNALS, PLACES, (LAUNCHER, GROUP)) if not laboratory.quick else ():
+    for each in product(SIGNALS, (*PLACES, LONG), (LAUNCHER, GROUP)) if not laboratory.quick else ():
         outcomes.append(_of_two(laboratory, Strike(*each, options=TWO)))
     kept, exact = sum(each.is_kept for each in outcomes), sum(each.is_exact for each in outcomes)
     slowest = max(each.seconds for each in outcomes)
@@ -199,7 +212,7 @@ def interrupt(laboratory: Laboratory) -> Finding:
 def _drive(laboratory: Laboratory, strikes: list[Strike]) -> Iterator[dict[str, object]]:
     """Carry out strikes in one process."""
     wanted = json.dumps([asdict(each) for each in strikes])
-    finished = laboratory.python(DRIVER, wanted, PYTHONPATH=str(laboratory.folder))
+    finished = laboratory.python(DRIVER, wanted, PYTHONPATH=f"{laboratory.folder}:{Path(__file__).parents[1]}")
     outcomes = [json.loads(line.split(" ", 1)[1]) for line in finished.said.splitlines() if line.startswith("OUTCOME")]
     if len(outcomes) != len(strikes):
         raise RuntimeError(finished.said[-500:])
@@ -218,6 +231,8 @@ def _judge(strike: Strike, outcome: dict[str, object]) -> Outcome:
 
 def _of_two(laboratory: Laboratory, strike: Strike) -> Outcome:
     """Tell a training on two processes to end, and go on with it; exact is what another one on two comes to."""
+    from fault_injection.inside.trainings import differing, read_run
+
     folder = laboratory.folder / f"{strike.signal}-{strike.place}-{strike.whom}"
     folder.mkdir()
     for name in ("wine.yaml", "strike.py"):
@@ -229,27 +244,21 @@ def _of_two(laboratory: Laboratory, strike: Strike) -> Outcome:
         return Outcome(False, 0.0, False)
     seconds = last.stat().st_mtime - float((folder / "struck").read_text())
     code = laboratory.lightlab(*command, "--ckpt_path", "last", folder=folder).code
-    whole = _whole_of_two(laboratory, command)
-    return Outcome(True, seconds, code == 0 and _learned(folder / "runs/wine/version_1") == whole)
+    if code:
+        return Outcome(True, seconds, False)
+    again, whole = read_run(folder / "runs/wine/version_1"), read_run(_whole_of_two(laboratory, command))
+    return Outcome(True, seconds, not list(differing(again, whole)))
 
 
-def _whole_of_two(laboratory: Laboratory, command: tuple[str, ...]) -> list[bytes]:
-    """Return what a training on two processes learns that nobody tells to end."""
+def _whole_of_two(laboratory: Laboratory, command: tuple[str, ...]) -> Path:
+    """Return the run of a training on two processes that nobody tells to end."""
     folder = laboratory.folder / "two"
     if not folder.exists():
         folder.mkdir()
         for name in ("wine.yaml", "strike.py"):
             (folder / name).write_text((laboratory.folder / name).read_text())
         laboratory.lightlab(*command, folder=folder)
-    return _learned(folder / "runs/wine/version_0")
-
-
-def _learned(run: Path) -> list[bytes]:
-    """Return the weights that a training ends with."""
-    from lightlab.checkpoints import read_checkpoint
-
-    stored = read_checkpoint(run / "checkpoints" / "last.ckpt")
-    return [value.numpy().tobytes() for value in stored["state_dict"].values()]
+    return folder / "runs/wine/version_0"
 
 
 def _stock(laboratory: Laboratory) -> str:

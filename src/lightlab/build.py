@@ -18,7 +18,8 @@ from torch.nn.modules.module import (
 )
 from torch.nn.parameter import UninitializedParameter
 
-from lightlab.errors import ConfigError, Key, ShapeError
+from lightlab.errors import ConfigError, Key, LightlabError, ShapeError
+from lightlab.layer_faults import find_place, first_line, say_raised
 from lightlab.layers.base import activation_name
 from lightlab.layers.parameters import Shape
 from lightlab.layers.stack import Stack
@@ -34,6 +35,8 @@ COPIES = 2
 PASSING = frozenset(
     {"alpha_dropout", "dropout", "flatten", "gaussian_noise", "linear", "nn.Dropout", "nn.Flatten", "nn.Identity"}
 )
+#: What torch raises where a layer can't be built so, or does not fit.
+OF_TORCH = (TypeError, ValueError, RuntimeError, AssertionError, ArithmeticError, IndexError)
 #: What is said where the codes of a text's words reach layers that compute.
 CODES = "Codes of words become vectors first: put an embedding before layers that compute."
 
@@ -66,12 +69,8 @@ def affordable(key: Key = ("model", "layers")) -> Iterator[None]:
         if modules > MOST_MODULES:
             raise ConfigError.at(key, f"A model has at most {MOST_MODULES:,} modules. Received: more.")
 
-    hooks = (register_module_parameter_registration_hook(weigh), register_module_module_registration_hook(count))
-    try:
+    with register_module_parameter_registration_hook(weigh), register_module_module_registration_hook(count):
         yield
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 def build_network(
@@ -148,11 +147,12 @@ def build_layer(
     wanted_names = inspect.signature(component).parameters.keys() & injected.keys()
     try:
         module = component(**spec.parameters, **{name: injected[name] for name in wanted_names})
-    except ConfigError:
+    except (LightlabError, MemoryError):
         raise
-    except (TypeError, ValueError, RuntimeError, AssertionError, ArithmeticError) as cause:
+    except Exception as cause:  # whatever a layer of one's own makes of it
+        reason = _reason(cause, component)
         raise ConfigError.at(
-            spec.key, f"{spec.name} can't be built for {_batched(input_shape)} after {before}: {_first_line(cause)}"
+            spec.key, f"{spec.name} can't be built for {_batched(input_shape)} after {before}: {reason}"
         ) from cause
     if not isinstance(module, nn.Module):
         raise ConfigError.at(spec.key, f"A layer returns an nn.Module. Received from {spec.name}: {module!r}.")
@@ -188,12 +188,14 @@ def _example(input_shape: Shape, vocabulary_size: int | None = None, codes_on: s
 
 def _run(module: nn.Module, batch: torch.Tensor, spec: LayerSpec, before: str) -> torch.Tensor:
     # On the meta device weights would multiply codes without a word, which they can't where there are values.
-    probe = copy.deepcopy(module).to(batch.device).eval()
     try:
+        probe = copy.deepcopy(module).to(batch.device).eval()
         with torch.no_grad():
             outputs = probe(batch)
-    except (TypeError, ValueError, RuntimeError, AssertionError, IndexError) as cause:
-        reason = _first_line(cause) if batch.is_floating_point() else CODES
+    except (LightlabError, MemoryError):
+        raise
+    except Exception as cause:  # whatever a layer of one's own makes of it
+        reason = _reason(cause, spec.component) if batch.is_floating_point() else CODES
         raise ShapeError.at(
             spec.key, f"{spec.name} can't take {_batched(batch.shape[1:])} after {before}: {reason}"
         ) from cause
@@ -230,7 +232,7 @@ def check_learns_from_one(
         except ValueError as cause:
             raise ConfigError.at(
                 spec.key,
-                f"{spec.name} can't learn from one row at a time: {_first_line(cause)}. Received: a step in which a "
+                f"{spec.name} can't learn from one row at a time: {first_line(cause)}. Received: a step in which a "
                 f"process has one row. Set data.batch_size to at least 2 for each process, or take layer_norm or "
                 f"group_norm.",
             ) from cause
@@ -268,9 +270,11 @@ def check_last_layer(specs: tuple[LayerSpec, ...], outputs: int | None, problem:
         )
 
 
-def _first_line(cause: Exception) -> str:
-    """Return what an error of torch's says, without the stack that may follow."""
-    return str(cause).strip().split("\n")[0]
+def _reason(cause: Exception, component: Any) -> str:
+    """Return what an error of torch's says; of one of a plugin's also what it is, and where it was raised."""
+    packages = [getattr(component, "__module__", "")]
+    is_foreign = find_place(cause, packages) or not isinstance(cause, OF_TORCH)
+    return say_raised("it", cause, packages) if is_foreign else first_line(cause)
 
 
 def _batched(shape: Sequence[int]) -> str:

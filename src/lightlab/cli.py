@@ -14,12 +14,12 @@ from importlib import import_module
 from io import TextIOWrapper
 
 from lightlab import __version__
-from lightlab.commands.options import HELP
+from lightlab.commands.options import HELP, PRINT_CONFIG
 from lightlab.commands.verbs import TRAINER_VERBS, VERBS
-from lightlab.errors import LightlabError, did_you_mean, sentences
+from lightlab.errors import LightlabError, RunError, did_you_mean, sentences
 from lightlab.interruption import Interrupted, heed, heed_launcher, listening
 from lightlab.registry import import_plugin, load_plugins
-from lightlab.terminal import say
+from lightlab.terminal import lasting_output, say
 
 USAGE = f"""usage: lightlab VERB --config FILE [--config FILE …] [--KEY VALUE …]
        lightlab init PATH [--target NAME] [-o FILE]
@@ -75,15 +75,12 @@ def _answer(rest: list[str]) -> int:
             say(f"lightlab {__version__}")
             return 0
         try:
-            code = _run(rest, plugins)
+            code = _work(rest, plugins) if _is_work(rest) else _run(rest, plugins)
         except Exception:  # imports make anything of what a signal raises in them
             heed()
             raise
         heed()
         return code
-    except BrokenPipeError:  # who reads has read enough, as `| head` does
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for what Python writes at its end
-        return 0
     except LightlabError as error:
         if debug:
             traceback.print_exc()
@@ -91,6 +88,9 @@ def _answer(rest: list[str]) -> int:
             say(f"lightlab: error: {line}", is_error=True)
         return WRONG_INPUT
     except Exception as error:
+        if isinstance(error, BrokenPipeError) and not _is_work(rest):  # who reads has read enough, as `| head` does
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for what Python writes at its end
+            return 0
         if debug:
             traceback.print_exc()
         if isinstance(error, OSError) and error.filename is not None:  # a path that can't be one, a disk that fails
@@ -134,6 +134,28 @@ def _take_plugins(arguments: list[str]) -> tuple[list[str], list[str]]:
     return plugins, rest
 
 
+def _is_work(arguments: list[str]) -> bool:
+    """Return whether a call is for more than what it says: it trains, evaluates or predicts."""
+    return bool(arguments) and arguments[0] in TRAINER_VERBS and not {*HELP, PRINT_CONFIG} & set(arguments)
+
+
+def _work(arguments: list[str], plugins: list[str]) -> int:
+    """Carry out a call to its end, whoever reads what it says.
+
+    Raises:
+        RunError: a plugin, or a library, has told the process to end, whose exit code may be that of a success.
+    """
+    verb = arguments[0]
+    try:
+        with lasting_output(verb):
+            return _run(arguments, plugins)
+    except SystemExit as ended:
+        place = traceback.extract_tb(ended.__traceback__)[-1]
+        raise RunError(
+            f"{verb} was ended before it was done, by {ended!r} in {place.filename}:{place.lineno}."
+        ) from ended
+
+
 def _run(arguments: list[str], plugins: list[str]) -> int:
     verb = arguments[0]
     if verb not in VERBS:
@@ -160,6 +182,9 @@ def _run(arguments: list[str], plugins: list[str]) -> int:
 
 def entry_point() -> None:
     """Run the command line and end the process."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # closed; the next file that is opened would get its number, and what it is told
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - open to the end of the process
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # which may have fewer characters than names and messages
             stream.reconfigure(errors="backslashreplace")

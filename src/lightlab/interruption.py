@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT (Ctrl-C): what a process does when it is told to end.
+"""SIGTERM, SIGINT (Ctrl-C) and SIGHUP (its terminal has gone): what a process does when it is told to end.
 
 Wherever it is, the first one raises `Interrupted`, so that whatever is open is closed and nothing is left half-written.
 A training holds it back until a step is done and its state is whole: see `lightlab.training.interruption`. Another one
@@ -19,11 +19,14 @@ from types import FrameType
 
 from lightlab.terminal import say
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+#: What tells a process to end; Windows has no SIGHUP.
+SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)]
 #: What comes within so many seconds is one wish: a terminal tells all processes, and a launcher tells its own again.
 ONE_WISH = 0.5
 #: What shells add to the number of the signal that has ended a process, for its exit code.
 SHELL_OFFSET = 128
+#: What there is of the work before the first step.
+NOTHING_KEPT = "no step was taken, and nothing is kept"
 SHOW_CURSOR = "\x1b[?25h"
 #: The environment's name for the process that has launched this one, for both to train together.
 LAUNCHER = "LIGHTLAB_LAUNCHER"
@@ -48,7 +51,7 @@ class Interrupted(BaseException):
 
     @property
     def code(self) -> int:
-        """The exit code: 130 for SIGINT, 143 for SIGTERM."""
+        """The exit code: 129 for SIGHUP, 130 for SIGINT, 143 for SIGTERM."""
         return SHELL_OFFSET + self.number
 
     def __str__(self) -> str:
@@ -93,13 +96,18 @@ _launcher = _Launcher()
 
 @contextmanager
 def listening() -> Iterator[None]:
-    """Have SIGTERM and SIGINT raise `Interrupted` inside; in the main thread, since no other is told of signals."""
+    """Have `SIGNALS` raise `Interrupted` inside; in the main thread, since no other is told of signals.
+
+    A SIGHUP that is ignored stays so: with nohup, a process outlives its terminal.
+    """
     global _listener
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     outer, _listener = _listener, _Listener(os.getpid())
-    before = {number: signal.signal(number, _hear) for number in SIGNALS}
+    always = signal.SIGTERM, signal.SIGINT
+    heard = [number for number in SIGNALS if number in always or signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, _hear) for number in heard}
     try:
         yield
     finally:
@@ -220,7 +228,8 @@ def leave_to_parent(worker: int = 0) -> None:
     Args:
         worker: its number, which torch's loaders say.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in set(SIGNALS) - {signal.SIGTERM}:
+        signal.signal(number, signal.SIG_IGN)
     if hasattr(signal, "sigwaitinfo"):  # only it says who has sent a signal; macOS has none
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         threading.Thread(target=_heed_parent, daemon=True).start()

@@ -14,6 +14,7 @@ from torch import Tensor, distributed, nn
 from torchmetrics import Metric
 
 from lightlab.heads.base import Head
+from lightlab.processes import are_together, of_all_processes
 
 #: After so many logits, what was kept is passed on to the metrics: memory stays bounded, and their cost is shared by
 #: many steps.
@@ -92,7 +93,7 @@ class EpochMetrics(nn.Module):
         loss = float(torch.stack(self._losses).cpu().double().sum()) if self._losses else 0.0
         strange = bool(self._finite) and not bool(torch.stack(self._finite).all())
         sums = torch.tensor([loss, self.rows, strange], dtype=torch.float64)
-        if distributed.is_available() and distributed.is_initialized():
+        if are_together():
             sums = sums.to(self.place.device)
             distributed.all_reduce(sums)
         results = {"loss": (sums[0] / sums[1]).float()}
@@ -176,11 +177,10 @@ class EpochMetrics(nn.Module):
 
         torchmetrics' own way takes the types of states from a process's rows, and breaks where it has none.
         """
-        if not (distributed.is_available() and distributed.is_initialized()):
+        if not are_together():
             return
         own = {name: metric.metric_state for name, metric in self._each().items()} if self.rows else {}
-        states: list[dict[str, Any]] = [{} for _ in range(distributed.get_world_size())]
-        distributed.all_gather_object(states, move_data_to_device(own, torch.device("cpu")))
+        states = of_all_processes(move_data_to_device(own, torch.device("cpu")))
         for name, metric in self._each().items():
             metric.reset()
             for state in states:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from functools import partial
 from itertools import zip_longest
 from typing import Any, Literal, cast
 
@@ -21,12 +20,14 @@ from lightlab.checkpoints.rebuild import check_room, check_shapes, without_memor
 from lightlab.data_spec import DataSpec
 from lightlab.errors import CheckpointError, ConfigError, DataError, RunError, ShapeError
 from lightlab.heads.base import Head
+from lightlab.layer_faults import names_layer
 from lightlab.layers.base import penalty, regularized
 from lightlab.metrics import EpochMetrics
 from lightlab.model_spec import KEY, parse_head, parse_model
 from lightlab.optim import Interval
 from lightlab.preprocess import Preprocess, PreprocessText, make_preprocess
 from lightlab.problems import Problem
+from lightlab.processes import of_all_processes
 from lightlab.random_state import random_state, set_random_state
 from lightlab.registry import HEADS, PROBLEMS
 from lightlab.training.account import find_broken
@@ -34,8 +35,9 @@ from lightlab.training.batch_size import settle_batch_size
 from lightlab.training.checkpoint_io import use_safe_checkpoints
 from lightlab.training.culprit import are_finite
 from lightlab.training.finite import FiniteNumbers
+from lightlab.training.half_precision import keep_data_exact
 from lightlab.training.memory import is_out_of_memory
-from lightlab.unfinished_epoch import UnfinishedEpoch, of_all_processes
+from lightlab.unfinished_epoch import UnfinishedEpoch
 
 #: As long as a training may be, where only that counts that there is a length.
 ANY_LENGTH = 1000
@@ -127,6 +129,7 @@ class Model(LightningModule):
     def setup(self, stage: str) -> None:
         """Build the network from what the datamodule says of the data, or hold the data against the network."""
         use_safe_checkpoints(self.trainer)
+        keep_data_exact(self.trainer)
         datamodule: Any = getattr(self.trainer, "datamodule", None)
         if hasattr(datamodule, "connect"):
             spec = datamodule.connect(self.problem, self.data_spec)
@@ -204,6 +207,7 @@ class Model(LightningModule):
 
     # Steps
 
+    @names_layer
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the logits, (batch, outputs), of raw inputs, (batch, …)."""
         features = self.preprocess(inputs)
@@ -220,11 +224,11 @@ class Model(LightningModule):
         loss = losses.sum() * share
         if extra is not None:
             loss = loss + extra
-        keep = partial(self._keep, logits, losses, cast("Tensor", batch.targets), extra)
+        given = logits, losses, cast("Tensor", batch.targets), extra
         if self.finite_numbers is None:
-            keep()
+            self._keep(*given)
         elif self.finite_numbers.see_loss(loss, losses, batch, batch_idx):
-            self.finite_numbers.count(keep)
+            self.finite_numbers.count(*given)
         return loss
 
     # It asks nothing of the loop around it: it logs nothing, and always returns a loss.
@@ -236,6 +240,7 @@ class Model(LightningModule):
             return None
         return {"model": dict(self.hparams), "data_spec": self._built().to_dict()}
 
+    @names_layer
     def evaluate(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return what a step of the training is made of, with nothing else done: no state but the layers' own changes.
 
@@ -279,6 +284,7 @@ class Model(LightningModule):
         """Keep loss and metrics of a batch of the test split."""
         self._evaluate(batch, self.test_metrics)
 
+    @names_layer
     def _evaluate(self, batch: Any, metrics: EpochMetrics) -> None:
         inputs, targets = batch[:2]
         if not len(inputs):  # with fewer rows than processes, some have none

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from lightlab.data_spec import InputSpec
+from lightlab.half_precision import SinglePrecisionBuffers
 
 
 def make_preprocess(spec: InputSpec) -> Preprocess | PreprocessText:
@@ -15,8 +16,8 @@ def make_preprocess(spec: InputSpec) -> Preprocess | PreprocessText:
     return PreprocessTable(spec) if spec.kind == "table" else Preprocess(spec)
 
 
-class Preprocess(nn.Module):
-    """Normalise each channel of an array or image.
+class Preprocess(SinglePrecisionBuffers):
+    """Normalise each channel of an array or image: in single precision also where the network has half.
 
     Args:
         spec: what was learned from the train split.
@@ -40,7 +41,7 @@ class Preprocess(nn.Module):
 
     def normalize(self, numbers: Tensor) -> Tensor:
         """Shift and scale in the precision of what arrives, and return the precision of the network."""
-        return ((numbers - self.offset) * self.factor).to(self.factor.dtype)
+        return ((numbers - self.offset) * self.factor).to(self.dtype)
 
 
 class PreprocessTable(Preprocess):
@@ -88,7 +89,7 @@ class PreprocessTable(Preprocess):
         if self.fill is not None:
             numbers = torch.where(numbers.isnan(), self.fill, numbers)
         features = [self.normalize(numbers)]
-        dtype = self.factor.dtype
+        dtype = self.dtype
         if len(self.indicated):
             features.append(inputs[:, self.indicated].isnan().to(dtype))
         if len(self.code):

@@ -109,7 +109,7 @@ class Registry(Generic[T]):
             sentences(
                 f"No {self.kind} is called {name!r}.",
                 did_you_mean(name, self.names()) or f"There are: {', '.join(self.names())}.",
-                f"'lightlab list {self.kind}s' has them all.",
+                f"'lightlab list {self.kind}s' has them all; one of your own comes with --plugin MODULE.",
                 *failed_plugins(),
             )
         )
@@ -141,6 +141,7 @@ AUGMENTATIONS: Registry[Callable[..., nn.Module]] = Registry("augmentation", hom
 
 _failures: dict[str, str] = {}
 _plugins: set[str] = set()
+_named: dict[str, None] = {}
 _loaded = False
 
 
@@ -174,6 +175,7 @@ def import_plugin(module: str) -> None:
     try:
         importlib.import_module(module)
         _plugins.add(module)
+        _named[module] = None
     except Exception as cause:
         raise PluginError(
             f"--plugin takes the name of a module that can be imported from here. Received: {module}: "
@@ -189,6 +191,11 @@ def plugin_modules() -> dict[str, ModuleType]:
         for name, module in list(sys.modules.items())
         if any(name == plugin or name.startswith(f"{plugin}.") for plugin in _plugins) and module is not None
     }
+
+
+def plugin_options() -> list[str]:
+    """Return what names the same plugins on another command line; installed ones need no name."""
+    return [part for module in _named for part in ("--plugin", module)]
 
 
 def failed_plugins() -> tuple[str, ...]:

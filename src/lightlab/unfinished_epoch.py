@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor
 
 
 class UnfinishedEpoch:
@@ -54,6 +54,8 @@ class UnfinishedEpoch:
         if model.trainer.fit_loop._should_accumulate():  # gradients wait for those of other batches
             gradients = {name: each.grad for name, each in model.named_parameters() if each.grad is not None}
             found["gradients"] = {name: each.to("cpu", copy=True) for name, each in gradients.items()}
+            if model.finite_numbers is not None:
+                found["step"] = model.finite_numbers.step.state()
         return found
 
     def go_on(self, state: Mapping[str, Any]) -> None:
@@ -67,18 +69,11 @@ class UnfinishedEpoch:
         for name, gradient in state.get("gradients", {}).items():
             parameter = model.get_parameter(name)
             parameter.grad = gradient.to(parameter.device)
+        if "step" in state and model.finite_numbers is not None:
+            model.finite_numbers.step.go_on(state["step"])
 
 
 def scalar(value: float) -> Tensor:
     """Return a tensor of one number, in double precision only where it takes that."""
     found = torch.tensor(value, dtype=torch.float32)
     return found if float(found) == value or value != value else torch.tensor(value, dtype=torch.float64)
-
-
-def of_all_processes(value: Any) -> list[Any]:
-    """Return a value of each process, by rank; every process must call it."""
-    if not (distributed.is_available() and distributed.is_initialized()):
-        return [value]
-    values: list[Any] = [None] * distributed.get_world_size()
-    distributed.all_gather_object(values, value)
-    return values

@@ -5,6 +5,7 @@ import pickle
 import random
 import signal
 import zipfile
+from collections import OrderedDict
 from pathlib import Path
 from threading import Lock
 
@@ -172,8 +173,11 @@ def doubled(times):
         ({"state_dict": torch.zeros(1)}, "its state_dict is no dictionary"),
         ({"hyper_parameters": [1]}, "its hyper_parameters is no dictionary"),
         ({"data_spec": None}, "its data_spec is no dictionary"),
-        ({"hyper_parameters": {"layers": doubled(40)}}, "unfolds to more than the file holds"),
+        ({"hyper_parameters": {"layers": doubled(40)}}, "unfolds to more than the file"),
         ({"data_spec": {"problem": nested(200)}}, "nested more than 100 times"),
+        ({"optimizer_states": [doubled(40)]}, "unfolds to more than the file"),
+        ({"callbacks": OrderedDict(mine=nested(200))}, "nested more than 100 times"),
+        ({"texts": ["a" * 10_000] * 10_000}, "unfolds to more than the file"),
     ],
 )
 def test_parts_of_another_form(parts, message):

@@ -57,6 +57,18 @@ def test_plateau_without_a_validation_in_its_epoch(config, capsys):
     assert main(["fit", "--config", config, *seldom, *plateau, "--model.lr_scheduler.monitor", "train/loss"]) == 0
 
 
+def test_plateau_where_the_clock_validates(config, capsys):
+    """By the clock there may be no validation at the end of an epoch, either; without the schedule nobody minds."""
+    timed = ["--trainer.val_check_interval", "00:01:00:00"]
+    plateau = ["--model.lr_scheduler", "ReduceLROnPlateau"]
+    assert main(["fit", "--config", config, *timed, *plateau]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "trainer.val_check_interval: ReduceLROnPlateau looks at val/loss after each epoch, and by the clock" in said
+    assert not Path("runs").exists()
+    assert main(["fit", "--config", config, *timed, *plateau, "--model.lr_scheduler.monitor", "train/loss"]) == 0
+    assert main(["fit", "--config", config, *timed]) == 0
+
+
 def test_no_time_to_train(config, capsys):
     """Where there was no time for a step, the time is what is named."""
     assert main(["fit", "--config", config, "--trainer.max_time", "00:00:00:00"]) == 2

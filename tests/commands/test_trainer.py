@@ -176,6 +176,44 @@ def test_predict(run, config, capsys):
     assert "p.txt" in failing(["predict", "--config", config, "--output", "p.txt"], capsys)
 
 
+OVERWRITTEN = [
+    ("wine.csv", "wine.csv, which is data.path (wine.csv)"),
+    ("./link.csv", "link.csv, which is data.path (wine.csv)"),
+    ("folder/new.csv", "new.csv, which is data.predict_path (folder/new.csv)"),
+    ("config.csv", "config.csv, which is the config (table.yaml)"),
+    ("weights.csv", "weights.csv, which is the checkpoint ("),
+]
+
+
+@pytest.mark.parametrize(("output", "message"), OVERWRITTEN)
+def test_predictions_are_not_written_over_what_they_are_made_from(output, message, capsys):
+    """A table, config or checkpoint stays as it is, also under the name of a link, and nothing of it is read."""
+    Path("folder").mkdir()
+    for path in ("wine.csv", "folder/new.csv"):
+        Path(path).write_text("never read")
+    Path("table.yaml").write_text(
+        "data: {class_path: TableData, init_args: {path: wine.csv, predict_path: folder/new.csv, target: x}}\n"
+        "model: {layers: []}\n"
+    )
+    checkpoint = Path("runs/table/version_0/checkpoints/best.ckpt")
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.write_text("never read")
+    for link, target in (("link.csv", "wine.csv"), ("config.csv", "table.yaml"), ("weights.csv", checkpoint)):
+        Path(link).symlink_to(target)
+    before = Path(output).read_text()
+    error = failing(["predict", "--config", "table.yaml", "--output", output], capsys)
+    assert "command line: output: Predictions are not written over data, config or checkpoint. Received: " in error
+    assert message in error
+    assert Path(output).read_text() == before
+
+
+def test_predictions_are_written_anew(run, config):
+    """Those of an earlier call are written over, also beside data that is called as their folder."""
+    for _ in range(2):
+        assert main(["predict", "--config", config]) == 0
+        assert main(["predict", "--config", config, "--output", "wine/p.csv"]) == 0
+
+
 def test_a_checkpoint_needs_nothing_beside_it(run):
     """With the checkpoint alone, moved elsewhere, rows of a file are predicted as the model does."""
     checkpoint = (run / "checkpoints" / "best.ckpt").rename("alone.ckpt")
@@ -358,7 +396,7 @@ def test_a_run_that_fails_before_its_first_step_leaves_nothing(config, capsys):
         "@LAYERS.register('failing')\ndef failing():\n    return Failing()\n"
     )
     Path(config).write_text(CONFIG.replace("    - dense", "    - failing\n    - dense"))
-    assert "not today" in failing(["--plugin", "failing", "fit", "--config", config], capsys, code=1)
+    assert "not today" in failing(["--plugin", "failing", "fit", "--config", config], capsys)
     assert not Path("runs").exists()
 
 
@@ -437,6 +475,23 @@ def test_loss_that_is_not_finite(config, capsys):
         ["fit", "--config", "c.yaml", *options], capsys
     )
     assert not list(Path("runs").rglob("best.ckpt"))
+
+
+def test_no_weights_are_kept(config, capsys):
+    """Where no weights are kept the metrics are those of the last epoch; the report and the table say so."""
+    assert main(["fit", "--config", config, "--trainer.enable_checkpointing", "false"]) == 0
+    said = capsys.readouterr().out
+    assert "No weights were kept (trainer.enable_checkpointing is false): the metrics are those of the last" in said
+    assert "lightlab predict" not in said
+    run = Path("runs/wine/version_0")
+    outcome = figures(run)
+    history = pd.read_csv(run / "history.csv")
+    assert outcome["validation"]["val/loss"] == pytest.approx(history["val/loss"].iloc[-1])
+    assert (outcome["test"], outcome["best_epoch"], outcome["checkpoint"]) == ({}, 4, None)
+    assert main(["report", str(run), "-o", "report.md"]) == 0
+    page = Path("report.md").read_text()
+    assert "No weights were kept: trainer.enable_checkpointing is false." in page
+    assert "broke off" not in page
 
 
 def test_no_step_no_run(config, capsys):

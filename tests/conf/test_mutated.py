@@ -1,6 +1,5 @@
 """Configs changed at random: out comes a config, which prints and parses to the same, or lightlab's own error."""
 
-import copy
 import time
 from pathlib import Path
 
@@ -8,121 +7,21 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fault_injection.mutants import CONFIGS, SCALARS, SHIPPED, SIGNS, places, trees
 from lightlab.config.check import check_config
 from lightlab.config.defaults import config_text
-from lightlab.config.documents import Dumper, Loader
+from lightlab.config.documents import Dumper
 from lightlab.config.sources import Sources
 from lightlab.errors import ConfigError, LightlabError
 
-SHIPPED = [
-    yaml.load(path.read_text(), Loader=Loader)
-    for path in sorted((Path(__file__).parents[2] / "configs").rglob("*.yaml"))
-    if "overlays" not in path.parts
-]
-TEXTS = [path.read_text() for path in sorted((Path(__file__).parents[2] / "configs").rglob("*.yaml"))]
+TEXTS = [path.read_text() for path in sorted(CONFIGS.rglob("*.yaml"))]
 #: Longer than this no config may take; it takes a hundredth of it.
 SECONDS = 5
-#: More than this nobody reads in one line.
-LONGEST = 2000
-#: Names that mean something somewhere, so that a change is more often nearly right.
-NAMES = sorted(
-    {
-        "class_path",
-        "init_args",
-        "layers",
-        "units",
-        "monitor",
-        "callbacks",
-        "lr",
-        "fit",
-        "1",
-        "",
-        "__class__",
-        "a.b",
-        "[0]",
-    }
-    | {"data", "model", "trainer", "early_stopping", "checkpoint", "seed_everything", "ckpt_path", "dict_kwargs", "<<"}
-)
-SCALARS = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.integers(-3, 5),
-    st.integers(),
-    st.floats(),
-    st.sampled_from([10**40, -(10**40), float("nan"), float("inf"), 1e-320, "1e-3", "2", "null", "val/loss", "relu"]),
-    st.sampled_from(
-        ["AdamW", "EarlyStopping", "ModelCheckpoint", "os.system", "nn.Linear", "nn.", "nn.Module", ".", ""]
-    ),
-    st.sampled_from(NAMES),
-    st.text(max_size=8),
-)
-VALUES = st.recursive(
-    SCALARS,
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=3),
-        st.dictionaries(st.sampled_from(NAMES) | st.text(max_size=4) | st.integers(-1, 3), inner, max_size=3),
-    ),
-    max_leaves=6,
-)
+#: A line is no longer: it may repeat a value, of which some have 2000 signs, and doesn't repeat a config.
+LONGEST = 4000
 MANY = settings(
     derandomize=True, deadline=None, max_examples=300, suppress_health_check=list(HealthCheck), database=None
 )
-
-
-def places(value, above=()):
-    """Return every container in a config, with its keys or indices."""
-    found = []
-    if isinstance(value, dict | list):
-        found.append((above, list(value) if isinstance(value, dict) else list(range(len(value)))))
-        for name, part in value.items() if isinstance(value, dict) else enumerate(value):
-            found += places(part, (*above, name))
-    return found
-
-
-def look_up(value, key):
-    """Return what stands at a key."""
-    for part in key:
-        value = value[part]
-    return value
-
-
-@st.composite
-def mutated(draw):
-    """A shipped config with one to three things changed."""
-    config = copy.deepcopy(draw(st.sampled_from(SHIPPED)))
-    for _ in range(draw(st.integers(1, 3))):
-        key, names = draw(st.sampled_from([place for place in places(config) if place[1]]))
-        container, name = look_up(config, key), draw(st.sampled_from(names))
-        change = draw(st.sampled_from(["delete", "rename", "retype", "duplicate", "move", "add", "misspell"]))
-        other = look_up(config, draw(st.sampled_from(places(config)))[0])
-        if change == "retype":
-            container[name] = draw(VALUES)
-        elif change == "add":
-            put(container, draw(st.sampled_from(NAMES) | st.text(max_size=5)), draw(VALUES))
-        elif change == "duplicate":
-            put(other, name, copy.deepcopy(container[name]))
-        else:
-            value = container.pop(name)
-            new = name
-            if change == "rename":
-                new = draw(st.sampled_from(NAMES))
-            elif change == "misspell" and isinstance(name, str):
-                new = name[:-1]
-            if change == "move":
-                put(other, name, copy.deepcopy(value))
-            elif change != "delete":
-                put(container, new, value)
-        if not places(config)[0][1]:
-            config["data"] = draw(VALUES)
-    return config
-
-
-def put(container, name, value):
-    """Put a value into a mapping under a name, or into a list."""
-    if isinstance(container, dict):
-        container[name] = value
-    else:
-        container.append(value)
 
 
 def accepted(files, options=()):
@@ -165,7 +64,7 @@ def test_the_shipped_configs_print_and_parse():
 
 
 @MANY
-@given(mutated())
+@given(trees())
 def test_changed_configs(config):
     """Keys and values of shipped configs, deleted, renamed, retyped, duplicated and moved."""
     Path("config.yaml").write_text(yaml.dump(config, Dumper=Dumper, allow_unicode=True), encoding="utf-8")
@@ -173,17 +72,12 @@ def test_changed_configs(config):
 
 
 @MANY
-@given(st.sampled_from(SHIPPED), mutated())
+@given(st.sampled_from(SHIPPED), trees())
 def test_changed_overlays(base, overlay):
     """One config laid over another."""
     Path("base.yaml").write_text(yaml.dump(base, Dumper=Dumper))
     Path("overlay.yaml").write_text(yaml.dump(overlay, Dumper=Dumper, allow_unicode=True), encoding="utf-8")
     holds(["base.yaml", "overlay.yaml"])
-
-
-#: What means something in YAML, or to those who read lines.
-SIGNS = ["", "\t", " ", "  ", "\n", ":", "-", "{", "}", "[", "]", "'", '"', "&a", "*a", "!", "%", "@", "<<: ", "---\n"]
-SIGNS += ["!!python/name:os.system ", "\0", "\x85", "\u2028", "\ufeff"]
 
 
 @MANY

@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from lightlab import Model
 from lightlab.data import BundledData, Data, Rows, TableData
-from lightlab.data.placing import Place
+from lightlab.data.placing import Placement
 from lightlab.errors import CheckpointError, ConfigError, DataError
 
 
@@ -139,7 +139,7 @@ def test_one_process_alone():
 
     class Second(BundledData):
         def place(self):
-            return super().place() if self._unshared else Place(rank=1, world_size=2)
+            return super().place() if self._unshared else Placement(rank=1, world_size=2)
 
     data = Second("wine")
     data.connect("multiclass")

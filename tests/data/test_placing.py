@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from lightlab.batch import Batch
-from lightlab.data.placing import CPU, Place, choose_eval_batch_size, hold, send_ahead
+from lightlab.data.placing import CPU, Placement, choose_eval_batch_size, hold, send_ahead
 from lightlab.data.rows import Stored
 from lightlab.data_spec import InputSpec
 
@@ -49,16 +49,16 @@ def test_what_has_no_targets_is_held():
 @pytest.mark.parametrize(
     ("batch_size", "inputs", "place", "chosen"),
     [
-        (256, spec(20, kind="table"), Place(), 4096),
-        (300, spec(20, kind="table"), Place(), 2400),
-        (21, spec(13, kind="table"), Place(world_size=2), 5376),
-        (10_000, spec(20, kind="table"), Place(), 10_000),
-        (32, spec(10_000), Place(), 64),
-        (64, spec(1, 8, 8, kind="image"), Place(), 256),
-        (128, spec(1, 28, 28, kind="image"), Place(), 128),
-        (128, spec(1, 28, 28, kind="image"), Place(device=torch.device("cuda")), 2048),
-        (32, spec(3, 224, 224, kind="image"), Place(device=torch.device("cuda")), 32),
-        (32, spec(200, kind="text"), Place(), 64),
+        (256, spec(20, kind="table"), Placement(), 4096),
+        (300, spec(20, kind="table"), Placement(), 2400),
+        (21, spec(13, kind="table"), Placement(world_size=2), 5376),
+        (10_000, spec(20, kind="table"), Placement(), 10_000),
+        (32, spec(10_000), Placement(), 64),
+        (64, spec(1, 8, 8, kind="image"), Placement(), 256),
+        (128, spec(1, 28, 28, kind="image"), Placement(), 128),
+        (128, spec(1, 28, 28, kind="image"), Placement(device=torch.device("cuda")), 2048),
+        (32, spec(3, 224, 224, kind="image"), Placement(device=torch.device("cuda")), 32),
+        (32, spec(200, kind="text"), Placement(), 64),
     ],
 )
 def test_rows_of_a_step_of_evaluation(batch_size, inputs, place, chosen):
@@ -85,5 +85,5 @@ def test_batches_are_sent_one_ahead(count):
 
 def test_batches_go_to_gpus_alone():
     """On any other device than NVIDIA's and AMD's GPUs, the Trainer moves them."""
-    targets = {kind: Place(device=torch.device(kind)).target for kind in ("cpu", "cuda", "mps")}
+    targets = {kind: Placement(device=torch.device(kind)).target for kind in ("cpu", "cuda", "mps")}
     assert targets == {"cpu": CPU, "cuda": torch.device("cuda"), "mps": CPU}

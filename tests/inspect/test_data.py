@@ -10,7 +10,7 @@ import torch
 from lightlab import BundledData, SyntheticData, TableData
 from lightlab.data import ArrayData, ParquetStream, TextData
 from lightlab.inspect.data import describe, number_figures, plain
-from lightlab.inspect.data_text import as_text, figure, table
+from lightlab.inspect.data_text import as_text, table
 
 
 def described(data, problem=None):
@@ -143,15 +143,6 @@ def test_wide_tables_are_cut():
     lines = table([["class", "rows"], *([str(number), "1"] for number in range(100))]).splitlines()
     assert len(lines) == 42
     assert lines[-1] == "  and 60 more (all with --format json)"
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(0.00012346, "0.0001235"), (5.0, "5"), (1234.5678, "1235"), (98765.4, "98,765"), (1e20, "1e+20"), (None, "-")],
-)
-def test_figures(value, text):
-    """Four digits, and thousands where a number is large."""
-    assert figure(value) == text
 
 
 def test_values_of_json():

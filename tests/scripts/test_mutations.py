@@ -1,26 +1,15 @@
 """Configs and tables changed at random: a few hundred of what scripts/faults does thousands of times for R16."""
 
-import importlib
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
-SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
-
-
-@pytest.fixture
-def mutations(monkeypatch):
-    """The module of scripts/fault_injection."""
-    monkeypatch.syspath_prepend(str(SCRIPTS))
-    yield importlib.import_module("fault_injection.mutations")
-    for name in [name for name in sys.modules if name.split(".")[0] == "fault_injection"]:
-        del sys.modules[name]
+from fault_injection import mutations
 
 
 @pytest.mark.parametrize(("kind", "count"), [("configs", 200), ("tables", 60)])
-def test_changed_at_random(mutations, kind, count):
+def test_changed_at_random(kind, count):
     """Each is answered by lightlab's own errors, soon, and leaves nothing; some are right after all, and trained."""
     tally = mutations.try_many(kind, count, number=100)
     assert tally.harms == []
@@ -29,7 +18,7 @@ def test_changed_at_random(mutations, kind, count):
     assert tally.trained
 
 
-def test_harm_is_seen(mutations, monkeypatch):
+def test_harm_is_seen(monkeypatch):
     """What is no error of lightlab's own, or leaves something, is counted, and said with the call that did it."""
 
     def fail(arguments):

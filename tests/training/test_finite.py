@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from lightning import Callback, Trainer
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, StochasticWeightAveraging
 from torch import nn
 
 from lightlab import BundledData, Model
@@ -228,6 +228,55 @@ def test_leaves_out_a_step_that_goes_on(train, capsys):
     assert "1 of 6 steps were left out" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("before", "after"), [([], []), ([4], []), ([], [5]), ([2], []), ([4, 7], [])])
+def test_checkpoint_within_a_step_that_may_be_left_out(train, differing, before, after):
+    """It holds what is needed to take the step, or to leave it out, as if training had not been broken off.
+
+    Its second step has the batches 4 to 6; calls of the layer are counted with those of looking for the fault.
+    """
+
+    def run(steps, **options):
+        return train(
+            1,
+            layers=network(steps=steps, kind="loss"),
+            make_callbacks=lambda: [FiniteNumbers("skip"), AtBatch()],
+            **{"accumulate_grad_batches": 3, "max_epochs": 1, **options},
+        )
+
+    whole = run(before + after)
+    rest = run([each - 4 for each in after], ckpt_path="within.ckpt")
+    for each in (whole, rest):
+        del each.checkpoint["hyper_parameters"]  # say when the layer fails
+    assert differing(whole.checkpoint, rest.checkpoint) == []
+    assert all(map(are_finite, files()))
+
+
+def test_validates_within_a_step_that_is_left_out(train, capsys):
+    """What a batch has done to running statistics is taken back at once: nothing that is validated goes by it."""
+    done = train(
+        1,
+        layers=network(steps=[4], kind="loss"),
+        make_callbacks=lambda: [FiniteNumbers("skip"), *keepers()],
+        accumulate_grad_batches=3,
+        max_epochs=1,
+        val_check_interval=4,
+    )
+    assert "1 of 6 steps were left out" in capsys.readouterr().out
+    assert all(map(are_finite, files()))
+    assert all(torch.isfinite(torch.tensor(row["val/loss"])) for _, row in done.logged if "val/loss" in row)
+
+
+def test_last_pass_of_averaged_weights_stops(train):
+    """The pass for the statistics of batch norms has no steps that could be left out."""
+    with pytest.raises(RunError, match=r"The training loss is a finite number. In step \d+ \(batch 8 of epoch 3\)"):
+        train(
+            1,
+            layers=network(steps=[40], kind="loss"),
+            make_callbacks=lambda: [FiniteNumbers("skip"), StochasticWeightAveraging(0.01)],
+            max_epochs=2,
+        )
+
+
 def test_remembers_the_random_numbers_of_a_run_that_goes_on(train):
     """Steps of an epoch that was gone on with are taken again with the random numbers that they had."""
     train(1, make_callbacks=lambda: [AtBatch()], max_epochs=1)
@@ -289,9 +338,10 @@ def test_leaves_steps_out(train, kind, accumulate, capsys, monkeypatch):
     """
     watcher, counted, keep = Watcher(), [], Model._keep
     monkeypatch.setattr(Model, "_keep", lambda *given: (counted.append(None), keep(*given)))
+    again = 2 if kind == "gradient" else 1  # so often layers are called once more to see where the first came up
     done = train(
         "auto",
-        layers=network(steps=[6, 21], kind=kind),  # what is seen of the first is seen by calling it again
+        layers=network(steps=[6, 20 + again], kind=kind),
         make_callbacks=lambda: [FiniteNumbers("skip"), watcher],
         accumulate_grad_batches=accumulate,
     )
@@ -454,7 +504,8 @@ def test_checkpoint_of_two_processes():
     call = [Path(sys.executable).with_name("lightlab"), "fit", "--plugin", "spoil", "--config", "c.yaml"]
     done = subprocess.run(call, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 2
-    assert "Training goes by finite numbers. In step 3 (batch 3 of epoch 1) or before" in done.stderr
+    said = "Training goes by finite numbers. In step 3 (batch 3 of epoch 1) or before it came to others, in weights of"
+    assert f"{said} network.1_batch_norm.running_mean" in done.stderr
     assert all(map(are_finite, files()))
 
 
@@ -473,4 +524,54 @@ def test_two_processes(kind):
     assert done.returncode == 2
     assert done.stderr.count("In step 19 (batch 3 of epoch 2)") == 1
     assert "model.layers[1].faulty_on_two" in done.stderr
+    assert all(map(are_finite, files()))
+
+
+ROWS = """\
+import os, torch
+from lightlab import LAYERS
+
+
+class Root(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+
+    def forward(self, inputs):
+        is_odd = inputs[:, :1] > 3
+        if inputs.is_meta or not bool(is_odd.any()):
+            return inputs + 0 * self.weight
+        open("odd" + os.environ.get("LOCAL_RANK", "0"), "w").close()
+        return inputs + torch.where(is_odd, self.weight.abs().sqrt(), 0 * self.weight)
+
+
+@LAYERS.register("root")
+def root() -> torch.nn.Module:
+    \"\"\"Give rows with a large number a gradient that is not finite.\"\"\"
+    return Root()
+"""
+
+
+@pytest.mark.xdist_group("distributed")
+@pytest.mark.parametrize("policy", ["stop", "skip"])
+def test_row_of_one_process(policy):
+    """A row whose gradient is not finite is named where the second process alone has it."""
+    Path("rows.py").write_text(ROWS)
+    table = [f"{100 if row == 20 else row % 3},{row % 2}" for row in range(48)]
+    Path("train.csv").write_text("\n".join(["x,y", *table]))
+    Path("val.csv").write_text("x,y\n1,0\n2,1\n")
+    Path("c.yaml").write_text(
+        f"seed_everything: 1\nnon_finite: {policy}\ndata: {{class_path: TableData, init_args: "
+        "{train_path: train.csv, val_path: val.csv, test_path: val.csv, target: y, batch_size: 8}}\n"
+        "model: {problem: binary, layers: [root, {dense: 4}]}\ntensorboard: null\n"
+        "trainer: {max_epochs: 1, accelerator: cpu, devices: 2, strategy: ddp}\n"
+    )
+    call = [Path(sys.executable).with_name("lightlab"), "fit", "--plugin", "rows", "--config", "c.yaml"]
+    done = subprocess.run(call, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == (2 if policy == "stop" else 0)
+    assert Path("odd1").exists()
+    assert policy == "skip" or not Path("odd0").exists()  # what goes on is evaluated by the first
+    said = done.stderr if policy == "stop" else done.stdout
+    assert "gradient of network.0_root.weight is not. It came up in model.layers[0].root. It comes of 1 of 4" in said
+    assert "rows: 20 of train, counted from 0." in said
     assert all(map(are_finite, files()))

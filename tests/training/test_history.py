@@ -12,7 +12,7 @@ from lightning.pytorch import Trainer
 
 from lightlab import BundledData, Model
 from lightlab.cli import main
-from lightlab.training.history import History, gradient_norms, history_text
+from lightlab.training.history import WRITE_ROWS, History, gradient_norms, history_text
 from lightlab.training.run_folder import RunFolder
 
 CONFIG = """\
@@ -173,6 +173,30 @@ def test_training_goes_on_where_the_history_cant_be_written(trainer_with, monkey
     said = [line for line in capsys.readouterr().out.splitlines() if "can't be written" in line]
     assert len(said) == 1
     assert said[0].startswith("warning: The history can't be written to runs/iris/version_0/history.csv")
+
+
+def test_file_and_checkpoint_have_all_rows(trainer_with, monkeypatch):
+    """Whenever a process is killed, what is not in the file is in the checkpoint, which has some rows and not all."""
+    monkeypatch.setattr("lightlab.training.history.WRITE_SECONDS", 1e9)
+    folder = RunFolder(Path("runs"), "iris", "", None)
+    folder.path = Path("runs/iris/version_0")
+    folder.path.mkdir(parents=True)
+    found = []
+
+    class Watch:
+        def __getattr__(self, name):
+            return lambda *given: None
+
+        def end_epoch(self, trainer, model, epoch):
+            kept = next(each for each in trainer.callbacks if isinstance(each, History))
+            file = folder.path / "history.csv"
+            written = pd.read_csv(file).epoch.tolist() if file.is_file() else []
+            stored = [row["epoch"] for row in kept.state_dict()["rows"]]
+            found.append((epoch, set(written) | set(stored) == set(range(1, epoch + 1)), len(stored)))
+
+    epochs = 2 * WRITE_ROWS + 3
+    trainer_with(folder, Watch(), max_epochs=epochs)
+    assert found == [(epoch, True, min(epoch, WRITE_ROWS + 1)) for epoch in range(1, epochs + 1)]
 
 
 def test_training_goes_on_without_an_observer_that_fails(trainer_with, capsys):

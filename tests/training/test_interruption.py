@@ -7,18 +7,20 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 import torch
 from lightning import Callback, Trainer
 from lightning.fabric.plugins.environments import SLURMEnvironment
+from torch import distributed
 
 from lightlab import cli, interruption
 from lightlab.checkpoints import read_checkpoint
 from lightlab.cli import main
 from lightlab.interruption import Interrupted, listening
-from lightlab.training.interruption import SignalConnector
+from lightlab.training.interruption import Interruption, SignalConnector
 
 CONFIG = """\
 seed_everything: 1
@@ -109,6 +111,7 @@ def history(run):
     [
         ("SIGTERM batch 5", 5),
         ("SIGINT batch 20", 20),
+        ("SIGHUP batch 7", 7),
         ("SIGTERM on_validation_batch_end 2", 16),
         ("SIGINT on_validation_batch_end 6", 32),
         ("SIGTERM on_save_checkpoint 1", 16),
@@ -134,17 +137,18 @@ def test_training_is_gone_on_with(fit, strike, steps, differing, monkeypatch):
     pd.testing.assert_frame_equal(history("version_2"), history("version_0"), check_exact=True)
 
 
-@pytest.mark.parametrize(("policy", "steps"), [("stop", 2), ("skip", 3)])
-def test_gradients_that_wait_for_others_are_kept(fit, differing, monkeypatch, policy, steps):
-    """Training ends within a step of several batches, whose gradients are kept; behind it where it may be left out."""
+@pytest.mark.parametrize("policy", ["stop", "skip"])
+def test_gradients_that_wait_for_others_are_kept(fit, differing, monkeypatch, policy):
+    """Training ends within a step of several batches, whose gradients are kept, and what may yet be left out."""
     every = ("--trainer.accumulate_grad_batches", "3", "--non_finite", policy)
     assert fit("SIGTERM nowhere 1", *every)[0] == 0
     code, said = fit("SIGTERM batch 7", *every)
     assert code == 143
-    assert f"keeps all {steps} steps" in said
+    assert "keeps all 2 steps" in said
     monkeypatch.delenv("STRIKE")
     assert go_on(said) == 0
     assert differing(learned("version_2"), learned("version_0")) == []
+    pd.testing.assert_frame_equal(history("version_2"), history("version_0"), check_exact=True)
 
 
 @pytest.mark.parametrize("strike", ["SIGTERM batch 36", "SIGTERM on_validation_batch_end 9"])
@@ -161,6 +165,36 @@ def test_pass_for_averaged_weights_begins_anew(fit, strike, differing, monkeypat
     monkeypatch.delenv("STRIKE")
     assert go_on(said) == 0
     assert differing(learned("version_2")[0], learned("version_0")[0]) == []
+
+
+def test_nobody_waits_for_a_step_that_is_being_compiled(fit, differing, monkeypatch):
+    """Told to end while a step is being compiled, a training ends then, with all as it was before."""
+    in_worker = "import sys\nif sys.argv[0].endswith('worker.py'):\n"
+    deed = "    signal.alarm(60)\n    os.kill(os.getppid(), signal.SIGTERM)\n    signal.pause()\n"
+    augmented = ("--data.init_args.augment", "[{gaussian_noise: 0.1}]")
+    assert fit("SIGTERM nowhere 1", *augmented) == (0, "")
+    Path("strike.py").write_text(STRIKE + in_worker + deed)
+    code, said = fit("SIGTERM nowhere 1", *augmented, "--compile", "true")
+    assert code == 143
+    assert "keeps all" in said
+    assert read_checkpoint("runs/wine/version_1/checkpoints/last.ckpt")["global_step"] < 16
+    assert fit("SIGTERM nowhere 1", *augmented, "--ckpt_path", "last") == (0, "")
+    assert differing(learned("version_2"), learned("version_0")) == []
+
+
+def test_several_processes_ask_again_after_the_first_batch():
+    """Before it nobody knows how long one takes: long ones would be waited for by the dozen."""
+    several = SimpleNamespace(world_size=2, strategy=SimpleNamespace(root_device=torch.device("cpu")))
+    asked = Interruption(None)
+    distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
+    try:
+        with listening():
+            asked.on_validation_start(several, None)
+            assert not asked.is_due(several)
+            interruption.request(signal.SIGTERM)
+            assert asked.is_due(several)
+    finally:
+        distributed.destroy_process_group()
 
 
 @pytest.mark.parametrize("place", ["setup", "on_fit_start", "on_sanity_check_start", "on_train_start"])
@@ -207,7 +241,7 @@ def test_other_verbs(fit):
 
 
 def test_signals_of_a_process():
-    """A process that is told to end, by either signal, or by both in a row as launchers do, says so in one line."""
+    """A process that is told to end, by any signal, or by both in a row as launchers do, says so in one line."""
     code = (
         "import os, signal, sys, time; from lightlab import cli, interruption\n"
         "def strike(rest):\n"
@@ -216,10 +250,22 @@ def test_signals_of_a_process():
         "        [os.kill(os.getpid(), each) for each in signals[1:]]\n"
         "cli._answer = strike\nsys.exit(cli.main([]))"
     )
-    for signals, expected in (("SIGTERM", 143), ("SIGINT", 130), ("SIGINT SIGTERM", 130)):
+    for signals, expected in (("SIGTERM", 143), ("SIGINT", 130), ("SIGHUP", 129), ("SIGINT SIGTERM", 130)):
         ended = subprocess.run([sys.executable, "-c", code, signals], capture_output=True, text=True, check=False)
         assert (ended.returncode, ended.stdout) == (expected, "")
         assert ended.stderr == f"lightlab: interrupted by {signals.split()[0]}.\n"
+
+
+def test_process_that_outlives_its_terminal():
+    """Where SIGHUP is ignored, as it is with nohup, nothing is heard of it, and that stays so."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with listening():
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert interruption.requested() == 0
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.parametrize("becomes", ["pass", "raise ImportError('cannot load module more than once per process')"])
@@ -284,8 +330,8 @@ def test_forked_processes_leave_it_to_their_parent():
             with contextlib.suppress(BaseException):
                 os.kill(os.getpid(), signal.SIGINT)  # before it has begun
                 interruption.leave_to_parent()
-                os.kill(os.getpid(), signal.SIGINT)
-                os.kill(os.getpid(), signal.SIGTERM)
+                for number in interruption.SIGNALS:
+                    os.kill(os.getpid(), number)
                 os._exit(7)
             os._exit(1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7

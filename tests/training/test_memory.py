@@ -53,3 +53,25 @@ with limited_to(None):
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
     assert result.returncode == 0, result.stderr
+
+
+@linux
+def test_other_threads_go_on_within_a_limit():
+    """A thread that ran before has room for small things where nothing is left, as those that watch processes need."""
+    code = """
+import threading
+from lightlab.training.memory import keep_memory, limited_to
+begin, made = threading.Event(), []
+def work():
+    begin.wait()
+    made.extend(bytes(200) for _ in range(100_000))
+thread = threading.Thread(target=work)
+thread.start()
+keep_memory()
+with limited_to(0):
+    begin.set()
+    thread.join()
+assert len(made) == 100_000, len(made)
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
+    assert result.returncode == 0, result.stderr

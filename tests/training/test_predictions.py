@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from lightlab.cli import main
-from lightlab.errors import RunError
+from lightlab.errors import ConfigError, RunError
 from lightlab.training import predictions
-from lightlab.training.predictions import Spool, write_tables
+from lightlab.training.predictions import Spool, check_overwrites_no_source, write_tables
 
 PROGRAM = Path(sys.executable).with_name("lightlab")
 OVERLAY = Path(__file__).parents[2] / "configs" / "overlays" / "ddp.yaml"
@@ -153,3 +153,19 @@ def test_an_output_that_can_t_be(trained, capsys):
     Path("file").touch()
     assert main([*NEW, "--output", "file/p.csv"]) != 0
     assert "file/p.csv" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("source", ["d/t.csv", "soft.csv", "hard.csv", "d", ".", "*/*.csv", "[d]/t.c?v"])
+def test_what_is_never_written_over(source):
+    """A file by all its names, the folder that it lies in, and a pattern that it fits."""
+    Path("d").mkdir()
+    Path("d/t.csv").touch()
+    Path("soft.csv").symlink_to("d/t.csv")
+    Path("hard.csv").hardlink_to("d/t.csv")
+    others = {"e": "", "x\0": "", "y" * 999: "", "*.parquet": "", source: "data.path"}
+    with pytest.raises(ConfigError, match="not written over data, config or checkpoint") as raised:
+        check_overwrites_no_source(Path("d/t.csv"), others)
+    assert f"data.path ({source})" in str(raised.value)
+    del others[source]
+    check_overwrites_no_source(Path("d/t.csv"), others)
+    check_overwrites_no_source(Path("d/new.csv"), {source: "data.path"})

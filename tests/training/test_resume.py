@@ -132,11 +132,13 @@ def test_averaged_weights(differing, callback):
 def test_accumulation_that_changes(differing, callback):
     """An epoch is gone on with by its own number of batches that make a step."""
     callback("GradientAccumulationScheduler", scheduling={0: 1, 1: 3})
+    check_going_on([], ["s4", "s9", "v11", "e11", "s13"], differing)
 
-    def learned(one, other):  # of which steps the history has the gradients' norm follows the number before
-        return [key for key in differing(one, other) if "gradient_norm" not in key]
 
-    check_going_on([], ["s4", "s9", "v11", "e11", "s13"], learned)
+def test_schedule_of_averaged_weights(differing, callback):
+    """StochasticWeightAveraging brings its own schedule at the start of an epoch, which is there in its middle, too."""
+    callback("StochasticWeightAveraging", swa_lrs=0.01, swa_epoch_start=1, annealing_epochs=4)
+    check_going_on([], PLACES, differing)
 
 
 def test_batch_norms_of_averaged_weights(differing, callback):
@@ -154,6 +156,29 @@ def test_averaging_that_has_not_begun_is_not_all_that_is_left(callback, capsys):
     assert fit() == 0
     assert fit("--ckpt_path", kept(f"e{BATCHES}"), "--trainer.max_epochs=1") == 2
     assert "max_epochs counts the epochs before the checkpoint, too: 1" in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_same_training_has_the_same_files():
+    """No clock, process or folder stands in checkpoints: of two runs with one seed they are the same to the byte."""
+    runs = []
+    for version in range(2):
+        assert fit() == 0
+        files = Path(kept("last", version)).parent.iterdir()
+        runs.append({file.name: file.read_bytes() for file in files})
+    assert runs[0].keys() == runs[1].keys() >= {"best.ckpt", "last.ckpt", f"{PLACES[0]}.ckpt"}
+    assert [name for name in runs[0] if runs[0][name] != runs[1][name]] == []
+
+
+def test_an_epoch_that_is_gone_on_with_is_shown(capsys):
+    """Its line has the figures of all of it, as that of a training that never stopped."""
+
+    def shown():
+        return [line for line in capsys.readouterr().out.splitlines() if line.startswith("epoch ")]
+
+    assert fit() == 0
+    whole = shown()
+    assert fit("--ckpt_path", kept(PLACES[0])) == 0
+    assert shown() == whole[1:]
 
 
 def test_an_epoch_that_is_over_leaves_nothing_in_checkpoints():
@@ -235,13 +260,17 @@ def test_a_damaged_best_checkpoint_is_done_without(capsys):
 
 
 def test_a_history_that_was_not_written_yet_comes_along():
-    """Rows that only the killed process had are in its checkpoint."""
+    """Rows that only the killed process had are in its checkpoint; their times nobody knows."""
     assert fit("--trainer.max_epochs=2") == 0
+    whole = pd.read_csv("runs/wine/version_0/history.csv").drop(columns=MEASURED)
     Path("runs/wine/version_0/history.csv").unlink()
     stored = read_checkpoint(kept("last"))
     assert len(stored["callbacks"]["History"]["rows"]) == 2
     assert fit("--ckpt_path", kept("last")) == 0
-    assert pd.read_csv("runs/wine/version_1/history.csv").epoch.tolist() == [1, 2, 3]
+    history = pd.read_csv("runs/wine/version_1/history.csv")
+    assert history.epoch.tolist() == [1, 2, 3]
+    pd.testing.assert_frame_equal(history.drop(columns=MEASURED)[:2], whole, check_exact=True)
+    assert history.isna()[MEASURED].to_numpy().tolist() == [[True] * 4, [False] * 4, [False] * 4]
 
 
 def test_a_state_that_is_none_is_refused(capsys):
@@ -266,3 +295,57 @@ def test_two_processes(differing):
         assert (result.returncode, result.stderr) == (0, "")
     assert len(read_checkpoint(kept("s3"))["processes"]) == 2
     assert differing(came_to(1), came_to(0)) == []
+
+
+@pytest.fixture(name="filled")
+def fixture_filled():
+    """A run on a table that lacks numbers, of which a checkpoint is kept."""
+    rows = range(120)
+    table = pd.DataFrame({"age": [None if row % 7 == 0 else row**2 % 50 for row in rows], "new": ["n", "y", "n"] * 40})
+    table["pet"] = ["cat", "dog", "eel", "emu"] * 30
+    table.to_csv("filled.csv", index=False)
+    data = {"class_path": "TableData", "init_args": {"path": "filled.csv", "target": "new", "batch_size": 16}}
+    layers = [{"dense": {"units": 8, "activation": "relu"}}, {"dropout": 0.3}]
+    config = {"seed_everything": 1, "data": data, "model": {"problem": "binary", "layers": layers}}
+    config["trainer"] = {"max_epochs": 2, "accelerator": "cpu"}
+    Path("filled.yaml").write_text(yaml.safe_dump({**config, "compile": False, "tensorboard": None}))
+    assert main(["fit", "--config", "filled.yaml"]) == 0
+    return ["fit", "--config", "filled.yaml", "--ckpt_path", "last", "--trainer.max_epochs", "3"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--data.missing_numbers", "mean"], "data.missing_numbers: A resumed run goes on with the missing_numbers of"),
+        (["--data.missing_numbers", "mean"], "state it restores: fill 25 of age. Received: fill 23.2254 of age."),
+        (["--data.normalize", "min_max"], "data.normalize: A resumed run goes on with the normalize of the data of"),
+        (["--data.normalize", "none"], "Received: offset 0 of age. Start a new run to change it."),
+        (["--data.embeddings", "{pet: 3}"], "data.embeddings: A resumed run goes on with the embeddings of the data"),
+        (["--model.head.class_weight", "balanced"], "model.head: A resumed run goes on with the head of"),
+        (["--model.head.class_weight", "[1, 2]"], "it restores: None. Received: {'class_weight': [1, 2]}. Start a new"),
+    ],
+)
+def test_what_a_checkpoint_would_overrule(filled, options, message, capsys):
+    """What the config says otherwise, and the restored state would undo, is refused, and leaves no folder."""
+    assert main([*filled, *options]) == 2
+    assert message in capsys.readouterr().err
+    assert [path.name for path in Path("runs/filled").iterdir()] == ["version_0"]
+
+
+@pytest.mark.parametrize("options", [[], ["--model.head.threshold", "0.4"], ["--model.head.label_smoothing", "0.1"]])
+def test_what_the_config_may_change(filled, options, capsys):
+    """What no state is restored of is as the config says; nothing else is said to be changed."""
+    assert main([*filled, *options]) == 0
+    assert "warning: model.layers" not in capsys.readouterr().err
+
+
+def test_layers_that_change_are_said(filled, capsys):
+    """Layers with the same weights may compute otherwise: as the config says from now on, and that is said."""
+    layers = "[{dense: {units: 8, activation: tanh}}, {dropout: 0.1}]"
+    assert main([*filled, "--model.layers", layers]) == 0
+    said = capsys.readouterr()
+    assert "warning: model.layers is not that of the checkpoint. From here on it is as the config says." in (
+        said.out + said.err
+    )
+    kept = read_checkpoint("runs/filled/version_1/checkpoints/last.ckpt")["hyper_parameters"]["layers"]
+    assert kept == yaml.safe_load(layers)

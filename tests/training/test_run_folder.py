@@ -55,8 +55,13 @@ def test_the_latest_run_that_has_the_checkpoint():
         Path(f"runs/a/version_{number}/checkpoints/best.ckpt").touch()
     assert find_run_checkpoint(None, Path("runs"), "a") == Path("runs/a/version_10/checkpoints/best.ckpt")
     Path("runs/a/version_11").mkdir()
-    with pytest.raises(RunError, match="no checkpoints/best.ckpt of a run under runs/a/version_11"):
+    Path("runs/a/version_12").mkdir()
+    with pytest.raises(RunError) as caught:
         find_run_checkpoint(None, Path("runs"), "a")
+    assert "runs/a/version_12 has no checkpoints/best.ckpt" in str(caught.value)
+    assert "give --ckpt_path runs/a/version_10/checkpoints/best.ckpt" in str(caught.value)
+    with pytest.raises(RunError, match=r"no checkpoints/last.ckpt of a run under runs/a/version_12\. Run"):
+        find_run_checkpoint(None, Path("runs"), "a", "last.ckpt")
     with pytest.raises(RunError, match="no checkpoints/last.ckpt of a run under runs/a/version_2"):
         find_run_checkpoint(Path("runs/a/version_2"), Path("runs"), "a", "last.ckpt")
     with pytest.raises(RunError, match="under runs/b. Run 'lightlab fit'"):

@@ -19,6 +19,7 @@ from io import BytesIO
 from typing import Any, BinaryIO, ClassVar
 
 from lightlab.checkpoints.checksum import HEAD
+from lightlab.checkpoints.unfolding import check_unfolded
 
 #: How many bytes a number takes in each kind of torch's storages.
 ITEM_SIZES = {
@@ -42,6 +43,9 @@ RECORDS = re.compile(r"(data\.pkl|\.format_version|\.storage_alignment|byteorder
 END, LARGE_END, POINTER = struct.Struct("<4s4H2LH"), struct.Struct("<4sQ2H2L4Q"), struct.Struct("<4sLQL")
 #: What may be a key, or a part of one that is a tuple.
 PLAIN = (str, int, float, bool, type(None), bytes)
+#: A file has at most so many keys beside texts, and numbers that count the items of a dictionary from 0: their hashes
+#: are known, so that they may be chosen to be looked for in the same places, each behind all others.
+MOST_KEYS = 10_000
 #: What has a length, and may be read again and again.
 SIZED = (str, bytes, tuple, list, dict, set)
 #: A tensor has at most so many dimensions.
@@ -66,7 +70,8 @@ def check_archive(stream: BinaryIO) -> None:
     _check_end(stream)
     with zipfile.ZipFile(stream) as archive:
         records = _check_records(archive.infolist(), stream.seek(0, 2))
-        _Reader(archive.read(records["data.pkl"]), records).load()
+        content = archive.read(records["data.pkl"])
+        check_unfolded(_Reader(content, records).load(), len(content))
     stream.seek(0)
 
 
@@ -126,6 +131,7 @@ class _Reader(pickle._Unpickler):  # the one in C makes as much room as a pickle
         self.records = records
         self.storages: dict[str, _Storage] = {}
         self.left = len(content)
+        self.keys_left = MOST_KEYS
 
     def _take(self, *parts: Any) -> None:
         """Count what is read through to build something, as often as it is: what stands there once is remembered.
@@ -137,15 +143,25 @@ class _Reader(pickle._Unpickler):  # the one in C makes as much room as a pickle
         if self.left < 0:
             raise pickle.UnpicklingError("it repeats what it holds to more than the file")
 
-    def _check_keys(self, keys: Iterable[Any]) -> None:
+    def _check_keys(self, keys: Iterable[Any], before: int = 0) -> None:
         """See to it that keys of a dictionary, or members of a set, are plain before they are hashed.
 
         The hash of a tuple is made of those of its parts: sixty that hold the one before twice take for ever.
 
+        Args:
+            keys: to be added.
+            before: how many there are already.
+
         Raises:
-            pickle.UnpicklingError: they are not.
+            pickle.UnpicklingError: they are not; or there are too many whose hashes are known.
         """
-        for key in keys:
+        for place, key in enumerate(keys, before):
+            if type(key) not in (str, bytes) and not (type(key) is int and key == place):
+                self.keys_left -= 1
+            if self.keys_left < 0:
+                raise pickle.UnpicklingError(
+                    f"it has more than {MOST_KEYS:,} keys that are neither texts nor counted from 0"
+                )
             for part in key if type(key) is tuple else (key,):
                 if type(part) not in PLAIN:
                     raise pickle.UnpicklingError(
@@ -155,9 +171,9 @@ class _Reader(pickle._Unpickler):  # the one in C makes as much room as a pickle
                 self._take(key)
 
     def _set_items(self, items: list[Any]) -> None:
-        self._check_keys(items[::2])
         if type(self.stack[-1]) not in (dict, OrderedDict):  # type: ignore[attr-defined]  # typeshed leaves it out
             raise pickle.UnpicklingError("it sets items of something else than a dictionary")
+        self._check_keys(items[::2], len(self.stack[-1]))  # type: ignore[attr-defined]  # likewise
         self.stack[-1].update(zip(items[::2], items[1::2], strict=True))  # type: ignore[attr-defined]  # likewise
 
     def load_setitem(self) -> None:

@@ -11,7 +11,6 @@ import hashlib
 import os
 import pickle
 from collections.abc import Iterator, Mapping
-from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -24,8 +23,6 @@ from lightlab.files import CHECKPOINT, WEIGHTS, replacing
 
 #: What a checkpoint of lightlab's holds at least.
 PARTS = ("state_dict", "hyper_parameters", "data_spec")
-#: How deep what describes a model may be nested.
-DEEPEST = 100
 
 
 def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -41,7 +38,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
         checkpoint = _read_weights(file) if file.suffix == WEIGHTS else _read(file)
         missing = [part for part in PARTS if not isinstance(checkpoint, dict) or part not in checkpoint]
         if not missing:
-            _check_parts(checkpoint, file.stat().st_size)
+            _check_parts(checkpoint)
     except Exception as cause:  # bytes that are no checkpoint make readers stumble in any way
         reason = str(cause).split("\n")[0].split(". ")[0]
         raise CheckpointError(
@@ -134,16 +131,11 @@ def digests(path: str | os.PathLike[str]) -> dict[str, str]:
     return {name: digest.hexdigest() for name, digest in sums.items()}
 
 
-def _check_parts(checkpoint: Mapping[str, Any], size: int) -> None:
-    """See to it that weights are tensors, and that what describes the model is no larger than it looks.
-
-    Args:
-        checkpoint: as it was read.
-        size: of its file, in bytes.
+def _check_parts(checkpoint: Mapping[str, Any]) -> None:
+    """See to it that weights are tensors, and that what describes the model has names.
 
     Raises:
-        TypeError: the weights are something else.
-        ValueError: the description unfolds to more than the file holds, as one does in which parts stand in parts.
+        TypeError: it is something else.
     """
     for part in PARTS:
         if not isinstance(checkpoint[part], dict):
@@ -151,27 +143,6 @@ def _check_parts(checkpoint: Mapping[str, Any], size: int) -> None:
     weights = checkpoint["state_dict"].items()
     if not all(isinstance(name, str) and type(value) is torch.Tensor for name, value in weights):
         raise TypeError("its state_dict holds something else than tensors by name")
-    described = chain.from_iterable(_unfold(checkpoint[part], DEEPEST) for part in PARTS[1:])
-    if sum(1 for _ in islice(described, size + 1)) > size:
-        raise ValueError("what describes the model unfolds to more than the file holds")
-
-
-def _unfold(value: Any, deepest: int) -> Iterator[Any]:
-    """Yield something and its parts, what stands there several times as often.
-
-    Args:
-        value: plain data.
-        deepest: how many levels there may be.
-
-    Raises:
-        ValueError: there are more.
-    """
-    if deepest < 0:
-        raise ValueError(f"what describes the model is nested more than {DEEPEST} times")
-    yield value
-    if isinstance(value, dict | list | tuple | set):
-        for part in chain(value, value.values()) if isinstance(value, dict) else value:
-            yield from _unfold(part, deepest - 1)
 
 
 def _say_another(file: Path) -> str:

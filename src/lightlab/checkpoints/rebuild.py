@@ -7,7 +7,7 @@ tensors have shapes and take no memory, and must come to what the checkpoint hol
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from itertools import chain
 
 import torch
@@ -44,10 +44,11 @@ def without_memory(stored: Mapping[str, Tensor]) -> Iterator[None]:
                 f"have more than {max(MOST_PARTS, PARTS_A_TENSOR * len(stored))}: it is not one to be opened."
             )
 
-    with ExitStack() as stack:
-        stack.enter_context(hooks.register_module_module_registration_hook(count))
-        stack.enter_context(hooks.register_module_parameter_registration_hook(count))
-        stack.enter_context(torch.device("meta"))
+    with (
+        hooks.register_module_module_registration_hook(count),
+        hooks.register_module_parameter_registration_hook(count),
+        torch.device("meta"),
+    ):
         try:
             yield
         except LightlabError:

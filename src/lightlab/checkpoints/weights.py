@@ -18,6 +18,7 @@ import torch
 from safetensors.torch import load, save
 from typing_extensions import Buffer
 
+from lightlab.checkpoints.unfolding import check_unfolded
 from lightlab.files import replacing
 
 #: What of a checkpoint goes along.
@@ -70,7 +71,9 @@ def read_weights(path: Path) -> dict[str, Any]:
     texts = json.loads(_header(content))["__metadata__"]
     if texts["format_version"] != str(FORMAT_VERSION):
         raise ValueError(f"it is of format {texts['format_version']}, and this lightlab reads {FORMAT_VERSION}")
-    return {"state_dict": load(content), **{name: json.loads(texts[name]) for name in KEPT if name in texts}}
+    described = {name: json.loads(texts[name]) for name in KEPT if name in texts}
+    check_unfolded(described, len(content))
+    return {"state_dict": load(content), **described}
 
 
 def _header(content: Buffer) -> bytes:

@@ -11,11 +11,10 @@ from typing import Any
 from lightlab.config.check import check_config
 from lightlab.config.sources import Sources
 from lightlab.errors import ConfigError, DataError, Fault, LightlabError
+from lightlab.training.run_names import UNNAMED, config_name
 from lightlab.training.run_paths import BEST, LAST, VERSION_PREFIX
 
 CONFIG_OPTIONS = ("--config", "-c")
-#: The run of a call that names no config.
-UNNAMED = "unnamed"
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class Call:
         """What the runs of this config are called."""
         if self.run:
             return self.run.parent.name
-        return Path(self.files[0]).stem if self.files else UNNAMED
+        return config_name(self.files[0]) if self.files else UNNAMED
 
 
 @contextmanager

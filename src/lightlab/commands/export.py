@@ -17,7 +17,9 @@ nothing can run: with all that rebuilds the model and its preprocessing, and a S
 validate and summary take it like a checkpoint.
 
   RUN         a run folder, such as runs/digits_cnn/version_0, or of a folder with several the latest: its best weights
-  CHECKPOINT  a .ckpt file of a run""",
+  CHECKPOINT  a .ckpt file of a run
+
+The file has no code of a plugin: where the model has layers of one, it is named here and wherever the file is read.""",
 )
 PARSER.add_argument("source", metavar="RUN|CHECKPOINT", help="the run, or the checkpoint")
 PARSER.add_argument("-o", "--output", metavar="FILE", help=f"the file; by default model{WEIGHTS} in this folder")

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 from lightlab.errors import LightlabError, surely_meant
 
 HELP = frozenset({"-h", "--help"})
+PRINT_CONFIG = "--print_config"
 
 
 class OptionParser(argparse.ArgumentParser):

@@ -188,19 +188,26 @@ class ConfigReader(LightningCLI):
         trainer = self.call.config.get("trainer", {})
         interval, limit = trainer.get("val_check_interval"), trainer.get("limit_train_batches")
         within_epoch = trainer.get("check_val_every_n_epoch", 1) is not None
+        scheduler, watched = self.model.scheduler_spec, ""
+        if scheduler and scheduler.name == "ReduceLROnPlateau":
+            watched = scheduler.monitor or self.model.problem_row.monitor
+        if isinstance(interval, str | Mapping) and watched.startswith("val/"):
+            raise ConfigError.at(
+                ("trainer", "val_check_interval"),
+                f"ReduceLROnPlateau looks at {watched} after each epoch, and by the clock there may be no validation "
+                f"until then. Received: {interval}. Set a number of batches, or lr_scheduler.monitor: train/loss.",
+            )
         if None in self.datamodule.counts.values() or not isinstance(interval, int):
             return
         batches = len(self.datamodule.train_dataloader())
         batches = min(batches, limit) if isinstance(limit, int) else batches
         if interval <= batches:
             return
-        rule, scheduler = "", self.model.scheduler_spec
+        rule = ""
         if within_epoch:
             rule = "and validates at least once, unless check_val_every_n_epoch is null"
-        elif scheduler and scheduler.name == "ReduceLROnPlateau":
-            watched = scheduler.monitor or self.model.problem_row.monitor
-            if watched.startswith("val/"):
-                rule = f"after which ReduceLROnPlateau looks at {watched}: it validates at least once"
+        elif watched.startswith("val/"):
+            rule = f"after which ReduceLROnPlateau looks at {watched}: it validates at least once"
         if rule:
             text = f"An epoch has {batches} batches, {rule}. Received: {interval}."
             raise ConfigError.at(("trainer", "val_check_interval"), text)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from importlib import import_module
+from os.path import isfile  # which any text may be asked of
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,8 @@ from lightlab.files import check_output, remove_leftovers
 from lightlab.inspect.inspection import Inspection
 from lightlab.inspect.outcome import Outcome, align, metric_lines
 from lightlab.inspect.tensorboard.logger import RunLogger
-from lightlab.interruption import Interrupted, heed, release
+from lightlab.interruption import NOTHING_KEPT, Interrupted, heed, release
+from lightlab.registry import plugin_options
 from lightlab.terminal import say
 from lightlab.training.batch_size import FindBatchSize
 from lightlab.training.checkpoint_io import SafeCheckpointIO
@@ -38,7 +40,7 @@ from lightlab.training.interruption import Interruption, SignalConnector
 from lightlab.training.memory import is_out_of_memory
 from lightlab.training.options import CheckpointOptions, EarlyStoppingOptions, TensorBoardOptions
 from lightlab.training.out_of_memory import OutOfMemory, say_out_of_memory
-from lightlab.training.predictions import WRITERS, PredictionWriter
+from lightlab.training.predictions import WRITERS, PredictionWriter, check_overwrites_no_source
 from lightlab.training.progress import Progress
 from lightlab.training.ranks import Ranks
 from lightlab.training.resume import Resume, check_resumable, epochs_over
@@ -76,7 +78,7 @@ class LightlabCLI(ConfigReader):
             raise ConfigError.at(("trainer",), f"Lightning's Trainer can't do so: {cause}") from cause
         except Interrupted as interrupted:
             if self.call.verb == "fit" and not interrupted.kept:
-                interrupted.kept = "no step was taken, and nothing is kept"
+                interrupted.kept = NOTHING_KEPT
             raise
         except RunError:
             with suppress(Interrupted):  # what has failed is to be said, whoever tells us to end
@@ -143,6 +145,17 @@ class LightlabCLI(ConfigReader):
             check_run_folder(self.root, self.call.name)
         if self.call.verb == "predict":
             check_output(self._output(), "predictions", makes_folders=True)
+            check_overwrites_no_source(self._output(), dict(self._sources()))
+
+    def _sources(self) -> Iterator[tuple[str, str]]:
+        """Return the paths of all that a prediction is made from, and what each is."""
+        yield from ((file, "the config") for file in self.call.files)
+        yield str(self.checkpoint_path), "the checkpoint"
+        for key, text in _texts(self.call.config["data"]["init_args"], ("data",)):
+            is_place = "path" in str(key[-1]) or key[-1] == "root"  # any text may be a folder's name by chance
+            # The run folder may lie in that of the data, and its own predictions are written anew.
+            if isfile(text) or (is_place and self.call.config.get("output")):
+                yield text, ".".join(map(str, key))
 
     def _prepare_evaluation(self) -> None:
         """Load the weights, and see to it that there are rows for them."""
@@ -186,10 +199,11 @@ class LightlabCLI(ConfigReader):
             self.inspection = Inspection(self.model, self.datamodule, self.run_folder, without_secrets(config), shown)
             callbacks.append(self.inspection.history)
         if stored:
-            check_resumable(stored, self.model, options.get("max_epochs"), options.get("max_steps"), given)
+            limits = options.get("max_epochs"), options.get("max_steps")
+            check_resumable(stored, self.model, *limits, given, self.datamodule)
             done = f"whole epochs {epochs_over(stored)}, steps {stored['global_step']}"
             _say(f"goes on from: {self.checkpoint_path} ({done})")
-            callbacks.insert(0, Resume(self.model.optimizer_spec.arguments))
+        callbacks.insert(0, Resume(self.model.optimizer_spec.arguments))
         callbacks.insert(0, self.run_folder)
         if self.datamodule.finds_batch_size:  # before the run folder, which has it in its config
             callbacks.insert(0, FindBatchSize(self._keep_batch_size))
@@ -273,9 +287,12 @@ class LightlabCLI(ConfigReader):
         if self.run_folder and run and self.trainer.global_step == 0:
             self.run_folder.remove(self.trainer)
             raise RunError(f"Training takes at least one step. It took none: see {self._limits()}.")
-        best = self._best_weights() if run else None
-        if run is None or best is None:
+        if run is None:
             self._say_diagnosis()
+            return
+        best = self._best_weights()
+        if best is None:
+            self._say_last(run, epochs, seconds)
             return
         if self.inspection:
             self.inspection.see_last(self.trainer)
@@ -298,9 +315,29 @@ class LightlabCLI(ConfigReader):
             **digests(best),
         )
         outcome.write(run / METRICS)
-        say(outcome.table(run))
+        say(outcome.table(run, plugin_options()))
         if self.inspection and self.best:
             self.inspection.see_best(self.trainer, outcome, str(self.best.monitor), self.best.mode)
+        self._say_diagnosis()
+
+    def _say_last(self, run: Path, epochs: int, seconds: float) -> None:
+        """Keep the metrics of the last epoch, where no weights were kept that others could be had of, and say them."""
+        if not self.trainer.is_global_zero:
+            return
+        figures = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
+        outcome = Outcome(
+            validation={name: value for name, value in figures.items() if name.startswith("val/")},
+            test={},
+            best_epoch=epochs,
+            best_step=self.trainer.global_step,
+            epochs=epochs,
+            seconds=round(seconds, 3),
+            checkpoint=None,
+            sha256=None,
+            md5=None,
+        )
+        outcome.write(run / METRICS)
+        say(outcome.table(run, plugin_options()))
         self._say_diagnosis()
 
     def _say_diagnosis(self) -> None:
@@ -316,7 +353,9 @@ class LightlabCLI(ConfigReader):
     def _best_weights(self) -> Path | None:
         """Return the file with the best weights, or with the last where no validation told which are best."""
         if self.best is None or self.best.dirpath is None:
-            _say("No weights were kept (trainer.enable_checkpointing is false): there is nothing to evaluate.")
+            _say(
+                "No weights were kept (trainer.enable_checkpointing is false): the metrics are those of the last epoch."
+            )
             return None
         if self.best.best_model_path:
             return Path(self.best.best_model_path)
@@ -340,6 +379,15 @@ class LightlabCLI(ConfigReader):
     def after_predict(self) -> None:
         """Say where the predictions are."""
         _say(f"predictions: {self._output()}")
+
+
+def _texts(value: Any, key: Key) -> Iterator[tuple[Key, str]]:
+    """Return each text in arguments, at any depth, with where it stands."""
+    if isinstance(value, str):
+        yield key, value
+    elif isinstance(value, Mapping | list):
+        for name, part in value.items() if isinstance(value, Mapping) else enumerate(value):
+            yield from _texts(part, (*key, name))
 
 
 def _make(value: Any, key: Key) -> Any:

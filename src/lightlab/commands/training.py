@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable
 
+from lightlab.commands.options import PRINT_CONFIG
 from lightlab.commands.verbs import TRAINER_VERBS
 from lightlab.config.sections import CONFIG, SECTIONS, section_signature
 from lightlab.inspect.catalogue.keys import data_signature
@@ -13,7 +14,6 @@ from lightlab.signatures import Parameter
 from lightlab.signatures.words import type_in_words, value_in_yaml, without_markup
 from lightlab.terminal import say
 
-PRINT_CONFIG = "--print_config"
 USAGE = """usage: lightlab {verb} --config FILE [--config FILE …] [--KEY VALUE …] [--plugin MODULE]
 
 {what}.

@@ -21,7 +21,7 @@ from lightlab.data.augment import Augment, parse_augment
 from lightlab.data.finding import DataFinding
 from lightlab.data.findings import find_imbalance, find_leaks, find_shared_rows
 from lightlab.data.loader import BatchLoader, BatchPlan, RowOrder, default_workers
-from lightlab.data.placing import MANY, Encoded, Place, choose_batch_size, choose_eval_batch_size, hold
+from lightlab.data.placing import MANY, Encoded, Placement, choose_batch_size, choose_eval_batch_size, hold
 from lightlab.data.rows import Fingerprints, Rows, Stored, digest
 from lightlab.data.splits import parse_split, split_rows
 from lightlab.data.tables.columns import check_not_misread
@@ -436,15 +436,16 @@ class Data(LightningDataModule):
             self._resident = hold(self._encoded, device, free=torch.cuda.mem_get_info(device)[0])
         return (self._resident or {}).get(split, self._encoded[split])
 
-    def place(self) -> Place:
+    def place(self) -> Placement:
         """Return where this process stands among those that train, and where it computes."""
         trainer = self.trainer
         if trainer is None:
-            return Place()
+            return Placement()
         device = trainer.strategy.root_device
         if self._unshared:
-            return Place(device=device)
-        return Place(trainer.global_rank, trainer.world_size, max(1, trainer.world_size // trainer.num_nodes), device)
+            return Placement(device=device)
+        on_node = max(1, trainer.world_size // trainer.num_nodes)
+        return Placement(trainer.global_rank, trainer.world_size, on_node, device)
 
     @contextmanager
     def alone(self) -> Iterator[None]:

@@ -31,7 +31,7 @@ CHANNELS = 64
 
 
 @dataclass(frozen=True)
-class Place:
+class Placement:
     """Where a process stands among those that train, and where it computes.
 
     Attributes:
@@ -107,7 +107,7 @@ def choose_batch_size(rows: int) -> int:
     return min(max(2 ** int(math.log2(max(rows, 1) / 30 + 1e-9)) if rows >= 30 else 16, 16), 512)
 
 
-def choose_eval_batch_size(batch_size: int, spec: InputSpec, place: Place) -> int:
+def choose_eval_batch_size(batch_size: int, spec: InputSpec, place: Placement) -> int:
     """Return the rows of a step of evaluation, over all processes.
 
     It is the largest power of two times ``batch_size`` with which a step has few enough rows, and a layer's output,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from lightlab.data_spec import TargetSpec
+from lightlab.half_precision import SinglePrecisionBuffers, at_least_single
 
 if TYPE_CHECKING:
     from torchmetrics import Metric
@@ -20,8 +21,8 @@ ClassWeight = Literal["balanced"] | dict[str, float] | list[float]
 Bound = float | list[float]
 
 
-class Head(nn.Module):
-    """The end of a network.
+class Head(SinglePrecisionBuffers):
+    """The end of a network. Where that computes in half precision, losses and predictions are made in single.
 
     Args:
         in_features: length of the vector that the layers give.
@@ -42,7 +43,7 @@ class Head(nn.Module):
         nn.init.zeros_(self.linear.bias)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return the logits.
+        """Return the logits, in single precision or double.
 
         Args:
             features: (batch, in_features).
@@ -50,7 +51,7 @@ class Head(nn.Module):
         Returns:
             (batch, out_features).
         """
-        return cast("Tensor", self.linear(features))
+        return at_least_single(self.linear(features))
 
     def loss(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the loss of each row, (batch,)."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lightlab.inspect.data import Plain
+from lightlab.inspect.numbers import figure, percentage
 from lightlab.inspect.outcome import align
 
 #: A table has so many lines, and a cell so many characters; what is left out is counted, and is in the JSON.
@@ -39,7 +40,7 @@ def _splits(described: Plain) -> str:
     lines = [["split", "rows", "share", "sha256"]]
     for split, facts in described["splits"].items():
         rows = "not counted" if facts["rows"] is None else f"{facts['rows']:,}"
-        lines.append([split, rows, _share(facts["share"]), (facts["sha256"] or "-")[:12]])
+        lines.append([split, rows, percentage(facts["share"]), (facts["sha256"] or "-")[:12]])
     return table(lines)
 
 
@@ -197,21 +198,6 @@ def table(lines: list[Line], most: int = MOST_LINES) -> str:
     left = len(lines) - len(shown)
     more = [f"and {left} more (all with --format json)"] if left else []
     return "\n".join(f"  {line}".rstrip() for line in [*text, *more])
-
-
-def figure(value: float | None) -> str:
-    """Return a number in four digits, or more where it is large.
-
-    >>> figure(3.14159), figure(123456.7), figure(12.0), figure(None)
-    ('3.142', '123,457', '12', '-')
-    """
-    if value is None:
-        return "-"
-    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e12 else f"{value:.4g}"
-
-
-def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1%}"
 
 
 def _cut(text: str, most: int = MOST_CHARACTERS) -> str:

@@ -10,15 +10,17 @@ from lightlab.terminal import printable
 
 #: What Markdown, or HTML in it, takes for more than letters; an underscore within a word is none.
 _SPECIAL = re.compile(r"[\\`*\[\]<>|~$&]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+#: Those that not every reader, such as Python-Markdown, takes a backslash before: TensorBoard's shows it.
+_NAMED = {"<": "&lt;", ">": "&gt;", "&": "&amp;", "~": "&#126;", "$": "&#36;"}
 
 
 def escape(value: Any) -> str:
     r"""Return a value on one line, so that all of its letters are shown as they are.
 
     >>> print(escape("a|b"), escape("<i>"), escape("__init__"), escape("f1_macro"))
-    a\|b \<i\> \_\_init\_\_ f1_macro
+    a\|b &lt;i&gt; \_\_init\_\_ f1_macro
     """
-    return _SPECIAL.sub(lambda found: f"\\{found[0]}", " ".join(printable(value).split()))
+    return _SPECIAL.sub(lambda found: _NAMED.get(found[0], f"\\{found[0]}"), " ".join(printable(value).split()))
 
 
 def fence(text: str, language: str) -> str:

@@ -1,4 +1,4 @@
-"""Numbers, as sentences have them."""
+"""Numbers, as sentences and tables have them."""
 
 from __future__ import annotations
 
@@ -17,6 +17,30 @@ def short(value: float) -> str:
     if abs(value) < 1000:
         return f"{value:.2f}" if abs(value) < 100 else f"{value:.0f}"
     return f"{value:.2e}"
+
+
+def figure(value: float | None, none: str = "-") -> str:
+    """Return a number in four digits, or more where it is large.
+
+    >>> figure(3.14159), figure(123456.7), figure(12.0), figure(None)
+    ('3.142', '123,457', '12', '-')
+
+    Args:
+        value: the number.
+        none: stands for one that there is not.
+    """
+    if value is None:
+        return none
+    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e12 else f"{value:.4g}"
+
+
+def percentage(share: float | None, none: str = "-") -> str:
+    """Return a share in percent; ``none`` for one that there is not.
+
+    >>> percentage(0.256)
+    '25.6%'
+    """
+    return none if share is None else f"{share:.1%}"
 
 
 def finite(value: Any) -> Any:

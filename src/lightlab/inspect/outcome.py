@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,11 +20,11 @@ class Outcome:
     Attributes:
         validation: metrics of the validation split at the best epoch, named as logged.
         test: metrics of the test split with the best weights; empty where there is none.
-        best_epoch: the epoch that the best weights are from; the first is 1.
+        best_epoch: the epoch that the best weights are from; the first is 1. The last where no weights were kept.
         best_step: how many steps had been taken by then.
         epochs: how many were trained.
         seconds: how long training took.
-        checkpoint: the file with the best weights.
+        checkpoint: the file with the best weights; ``None`` where none were kept.
         sha256: of that file, in hexadecimal.
         md5: likewise.
     """
@@ -35,9 +35,9 @@ class Outcome:
     best_step: int
     epochs: int
     seconds: float
-    checkpoint: str
-    sha256: str
-    md5: str
+    checkpoint: str | None
+    sha256: str | None
+    md5: str | None
 
     def write(self, path: Path) -> None:
         """Write ``metrics.json``; what is not a number becomes null, as JSON has no NaN.
@@ -50,23 +50,24 @@ class Outcome:
             values[split] = {name: value if math.isfinite(value) else None for name, value in values[split].items()}
         write_text(json.dumps(values, indent=2) + "\n", path, "metrics")
 
-    def table(self, run: Path) -> str:
+    def table(self, run: Path, plugins: Sequence[str] = ()) -> str:
         """Return the table for people.
 
         Args:
             run: the run folder.
+            plugins: options that name the plugins it takes.
         """
-        folder, config = shlex.quote(str(run)), shlex.quote(str(run / "config.yaml"))
+        folder, config = (shlex.join([str(path), *plugins]) for path in (run, run / "config.yaml"))
+        best = f" (best: {self.best_epoch})" if self.checkpoint else ""
+        file = {"checkpoint": self.checkpoint, "sha256": self.sha256, "md5": self.md5}
         lines = [
             ("run", str(run)),
-            ("epochs", f"{self.epochs} (best: {self.best_epoch}) in {self.seconds:.1f} s"),
+            ("epochs", f"{self.epochs}{best} in {self.seconds:.1f} s"),
             *metric_lines({"validation": self.validation, "test": self.test}),
-            ("checkpoint", self.checkpoint),
-            ("sha256", self.sha256),
-            ("md5", self.md5),
-            ("curves", f"tensorboard --logdir {folder}"),
+            *((name, value) for name, value in file.items() if value),
+            ("curves", f"tensorboard --logdir {shlex.quote(str(run))}"),
             ("report", f"lightlab report {folder}"),
-            ("predict", f"lightlab predict --config {config}"),
+            *([("predict", f"lightlab predict --config {config}")] if self.checkpoint else []),
         ]
         return align(lines)
 

@@ -16,6 +16,7 @@ import yaml
 from lightlab.config.documents import load_plain
 from lightlab.errors import RunError, did_you_mean, sentences
 from lightlab.inspect.evaluation.record import Evaluation, read_evaluation
+from lightlab.inspect.numbers import figure
 from lightlab.inspect.outcome import Outcome, read_outcome
 from lightlab.terminal import say
 from lightlab.training.run_paths import (
@@ -203,7 +204,10 @@ class Run:
             if values
         }
         names = dict.fromkeys(name for values in figures.values() for name in values)
-        lines = [["", *figures], *([name, *(_figure(part.get(name)) for part in figures.values())] for name in names)]
+        lines = [
+            ["", *figures],
+            *([name, *(figure(part.get(name), "–") for part in figures.values())] for name in names),
+        ]
         rows = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in line)}</tr>" for line in lines)
         return (
             f"<strong>{html.escape(self.name)}</strong>{_say_epochs(outcome)}"
@@ -279,11 +283,9 @@ def _choose(history: pd.DataFrame, metrics: tuple[str, ...]) -> list[Chart]:
     return [charts[metric] for metric in metrics or of_metrics]
 
 
-def _figure(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4g}"
-
-
 def _say_epochs(outcome: Outcome | None) -> str:
     if outcome is None:
         return ", not finished"
+    if outcome.checkpoint is None:
+        return f", {outcome.epochs} epochs, {outcome.seconds:.1f} s, no weights were kept"
     return f", epoch {outcome.best_epoch} of {outcome.epochs} is the best, {outcome.seconds:.1f} s"

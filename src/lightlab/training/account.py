@@ -15,7 +15,15 @@ from torch import Tensor, nn
 from lightlab.batch import Batch
 from lightlab.errors import sentences
 from lightlab.names import name_module
-from lightlab.training.culprit import Look, are_finite, fed, look, not_finite, say_between
+from lightlab.training.culprit import (
+    Look,
+    are_finite,
+    fed,
+    look,
+    not_finite,
+    rows_with_gradients,
+    say_between,
+)
 
 #: Features so many standard deviations from the mean, and other numbers of such a size, are no ordinary ones.
 EXTREME, LARGE = 1e3, 1e6
@@ -24,7 +32,7 @@ MOST_ROWS = 3
 
 
 @dataclass(frozen=True)
-class Place:
+class StepPosition:
     """Where in a training a step is; all counted from 1.
 
     Attributes:
@@ -83,7 +91,7 @@ class Account:
 
     # Steps
 
-    def of_loss(self, place: Place, batch: Batch, loss: Tensor, losses: Tensor) -> str:
+    def of_loss(self, place: StepPosition, batch: Batch, loss: Tensor, losses: Tensor) -> str:
         """Return what is known of a loss that is not finite.
 
         Args:
@@ -101,14 +109,20 @@ class Account:
             self._reason(batch, found, bad),
         )
 
-    def of_gradients(self, place: Place, batch: Batch) -> str:
-        """Return what is known of gradients that are not finite, where the loss is."""
+    def of_gradients(self, place: StepPosition, batch: Batch) -> tuple[str, bool]:
+        """Return what is known of gradients that are not finite, where the loss is; and whether this batch has them.
+
+        Of several processes, or accumulated batches, it may be that of another.
+        """
         gradients = {name: each.grad for name, each in self.model.named_parameters() if each.grad is not None}
         bad = not_finite(gradients)
-        everywhere = torch.ones(len(batch.inputs), dtype=torch.bool, device=batch.inputs.device)
-        return sentences(self.of_parameters(place, bad), self._reason(batch, self._look(batch), everywhere))
+        rows = rows_with_gradients(self.model, batch, self.trainer.precision_plugin)
+        known = bool(rows.any())
+        said = f"It comes of {say_rows(rows, batch.places, 'train')}." if known else ""
+        reason = self._reason(batch, self._look(batch), rows if known else torch.ones_like(rows))
+        return sentences(self.of_parameters(place, bad), said, reason), known
 
-    def of_parameters(self, place: Place, bad: list[str]) -> str:
+    def of_parameters(self, place: StepPosition, bad: list[str]) -> str:
         """Return where on the way back gradients came up that are not finite.
 
         Args:
@@ -119,7 +133,7 @@ class Account:
         said = f"Gradients are finite numbers. In {place} the loss is finite, and the gradient of {some(bad)} is not."
         return sentences(said, say_between(self.model, bad, fine, backward=True))
 
-    def of_weights(self, place: Place, broken: list[str]) -> str:
+    def of_weights(self, place: StepPosition, broken: list[str]) -> str:
         """Return what is known of a step that leads to weights that are not finite, by a loss and gradients that are.
 
         Args:
@@ -214,7 +228,8 @@ class Account:
         size = float(sizes[row, column])
         columns = self.model.data_spec.input.columns
         name = f"column {columns[column]}" if column < len(columns) else f"number {column}"
-        far = f"{size:.3g} after normalising" if math.isfinite(size) else "beyond what numbers of 32 bits hold"
+        bits = found.features.element_size() * 8
+        far = f"{size:.3g} after normalising" if math.isfinite(size) else f"beyond what numbers of {bits} bits hold"
         return f"{name} of {_name(batch, rows[row])} is {far}" if size >= EXTREME else ""
 
     def _extreme_target(self, batch: Batch, bad: Tensor) -> str:

@@ -9,7 +9,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -122,8 +123,18 @@ class Compilation:
         """How many steps are taken at once by now."""
         return 1 if self.steps is None else self.steps.steps
 
-    def see(self, batch: Batch) -> None:
-        """Begin to compile for such batches, if that is due."""
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether the next batch that is seen is trained on when steps for such are compiled, and not before."""
+        return self.wanted != "auto" and self.state == "compiling" and self._process is None
+
+    def see(self, batch: Batch, is_told_to_end: Callable[[], bool]) -> None:
+        """Begin to compile for such batches, if that is due.
+
+        Args:
+            batch: to train on.
+            is_told_to_end: whether the training is to end; then nobody waits.
+        """
         if self.state != "compiling" or self._process is not None:
             return
         try:
@@ -132,7 +143,7 @@ class Compilation:
             self._give_up(f"the process that compiles can't be started ({cause})")
             return
         if self.wanted != "auto":
-            self._wait()
+            self._wait(is_told_to_end)
 
     def begin_execution(self) -> None:
         """See to it that the steps have the tensors that are trained by now."""
@@ -244,10 +255,14 @@ class Compilation:
             plugins=list(plugin_modules()),
         )
 
-    def _wait(self) -> None:
+    def _wait(self, is_told_to_end: Callable[[], bool]) -> None:
         assert self._process is not None
         say("compile: one moment, a step is being compiled …")
-        self._process.wait()
+        while self._process.poll() is None:
+            if is_told_to_end():
+                return
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(LOOK_SECONDS)
         self._load()
         if self.steps is not None:
             self.state = "compiled"

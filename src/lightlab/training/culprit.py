@@ -15,6 +15,9 @@ from torch import Tensor, nn
 from lightlab.batch import Batch
 from lightlab.names import name_module
 
+#: Rows of larger batches are not looked at one by one.
+MOST_ROWS_ALONE = 1024
+
 
 def are_finite(tensors: Iterable[Tensor]) -> bool:
     """Return whether all numbers are finite; the device is waited for."""
@@ -81,6 +84,37 @@ def look(model: Any, batch: Batch, precision: Any) -> Look:
             _, losses, _ = model.evaluate(batch)
     first = next((path for path, finite, _ in seen if not finite), "")
     return Look(features, losses, first, max((size for _, _, size in seen), default=0.0))
+
+
+def rows_with_gradients(model: Any, batch: Batch, precision: Any) -> Tensor:
+    """Return which rows of a batch give gradients that are not finite, computed anew: (rows,).
+
+    None does where that is not seen again, and all where a row can't be looked at without the others.
+
+    Args:
+        model: in training mode; layers may change what they keep.
+        batch: as a step takes it.
+        precision: the Trainer's plugin, which says what is computed in.
+    """
+    count, device = len(batch.inputs), batch.inputs.device
+    parameters = [each for each in model.parameters() if each.requires_grad]
+
+    def is_fine(given: Batch) -> bool:
+        _, losses, _ = model.evaluate(given)
+        gradients = torch.autograd.grad(losses.sum(), parameters, allow_unused=True)  # tells other processes nothing
+        return are_finite(each for each in gradients if each is not None)
+
+    found = [False] * count
+    devices = [] if device.type == "cpu" else [device]
+    with suppress(Exception), torch.random.fork_rng(devices), precision.train_step_context():
+        if is_fine(batch):
+            return torch.tensor(found, device=device)
+        found = [True] * count
+        if batch.mixed is None and batch.targets is not None and count <= MOST_ROWS_ALONE:
+            rows = (slice(row, row + 1) for row in range(count))
+            fine = [is_fine(Batch(batch.inputs[row], batch.targets[row])) for row in rows]
+            found = found if all(fine) else [not each for each in fine]
+    return torch.tensor(found, device=device)
 
 
 @contextmanager

@@ -7,10 +7,12 @@ from typing import Any, Protocol, runtime_checkable
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import DeviceStatsMonitor, LearningRateMonitor, ModelCheckpoint, ProgressBar, Timer
-from lightning.pytorch.plugins.precision import DoublePrecision, HalfPrecision, MixedPrecision, Precision
+from lightning.pytorch.plugins.precision import DoublePrecision, MixedPrecision, Precision
 from lightning.pytorch.profilers import PassThroughProfiler
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from torch.optim import LBFGS
+
+from lightlab.training.half_precision import HalfPrecisionNetwork
 
 # Lightning sets much of its Trainer untyped: hence the Any for it.
 
@@ -70,7 +72,7 @@ def why_single(trainer: Any) -> str | None:
     strategy, precision = trainer.strategy, trainer.precision_plugin
     if type(strategy) is not DDPStrategy and not isinstance(strategy, SingleDeviceStrategy):
         return f"strategy {type(strategy).__name__} steps in a way of its own"
-    if type(precision) not in (Precision, MixedPrecision, HalfPrecision, DoublePrecision):
+    if type(precision) not in (Precision, MixedPrecision, HalfPrecisionNetwork, DoublePrecision):
         return f"precision {type(precision).__name__} steps in a way of its own"
     if type(trainer.profiler) is not PassThroughProfiler:
         return "a profiler measures each batch"

@@ -58,8 +58,7 @@ class EagerStep:
 
     def __call__(self, batch: Any, index: int) -> None:
         """Train on a batch, the ``index``-th of its epoch, from 0."""
-        every = self.trainer.accumulate_grad_batches
-        is_last = (index + 1) % every == 0
+        every, is_last = self.trainer.accumulate_grad_batches, self.ends_step(index)
         with self._alone() if not is_last else nullcontext():
             loss = cast("Tensor", self.strategy.training_step(batch, index))
             if index % every == 0:
@@ -68,6 +67,11 @@ class EagerStep:
             self.model.backward(loss if self.scaler is None else self.scaler.scale(loss))
         if is_last:
             self._move(batch, index)
+
+    def ends_step(self, index: int) -> bool:
+        """Return whether the optimizer moves after a batch: enough are accumulated, or it is the epoch's last."""
+        taken = index + 1
+        return taken % self.trainer.accumulate_grad_batches == 0 or taken == self.trainer.num_training_batches
 
     def _alone(self) -> Any:
         """Keep gradients to this process: they are summed over all with the last of those that are accumulated."""

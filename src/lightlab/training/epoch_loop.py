@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import traceback
 from typing import Any
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import WeightAveraging
-from lightning.pytorch.loops.fetchers import _DataFetcher
+from lightning.pytorch.loops.fetchers import _DataFetcher, _DataLoaderIterDataFetcher
+from lightning.pytorch.trainer import call
 
+from lightlab.errors import RunError
 from lightlab.interruption import Interrupted
 from lightlab.training.interruption import Interruption
 from lightlab.training.resumable_loop import ResumableEpochLoop
@@ -39,24 +42,49 @@ class InterruptibleEpochLoop(ResumableEpochLoop):
 
         Raises:
             Interrupted: the process was told to end.
+            RunError: a callback or the like has raised StopIteration, which would pass for the end of the data.
         """
-        if self._interruption is not None and self._is_told_to_end and not self._is_within_step:
+        if self._interruption is not None and self._is_told_to_end:
             self._interruption.end(self.trainer)
-        super().advance(data_fetcher)
+        try:
+            super().advance(data_fetcher)
+        except StopIteration as end:
+            self._check_end(end, data_fetcher)
+            raise
 
     def on_advance_end(self, data_fetcher: _DataFetcher) -> None:
         """Validate, where that is due.
 
         Raises:
             Interrupted: the process was told to end.
+            RunError: a callback or the like has raised StopIteration, which would pass for the end of the data.
         """
         try:
             super().on_advance_end(data_fetcher)
+        except StopIteration as end:
+            self._check_end(end, data_fetcher)
+            raise
         except Interrupted:
             if self._interruption is None:
                 raise
             self._forget_validation()
             self._interruption.end(self.trainer)
+
+    def _check_end(self, end: StopIteration, data_fetcher: _DataFetcher) -> None:
+        """Let pass what ends the data, or asks for the end of an epoch; whatever hooks raise is none of these.
+
+        Raises:
+            RunError: it comes from a hook.
+        """
+        frames = list(traceback.walk_tb(end.__traceback__))
+        takes_data_itself = isinstance(data_fetcher, _DataLoaderIterDataFetcher)
+        if takes_data_itself or not any(frame.f_globals.get("__name__") == call.__name__ for frame, _ in frames):
+            return
+        code, line = frames[-1][0].f_code, frames[-1][1]
+        raise RunError(
+            f"An epoch ends with its data. {code.co_qualname} raised StopIteration, which would end it before, after "
+            f"{self.global_step} steps ({code.co_filename}:{line})."
+        ) from end
 
     @property
     def _is_told_to_end(self) -> bool:
@@ -64,17 +92,6 @@ class InterruptibleEpochLoop(ResumableEpochLoop):
         if self._interruption is not None:
             return self._interruption.is_due(self.trainer)
         return self.trainer.world_size == 1 and bool(self.trainer.received_sigterm)
-
-    @property
-    def _is_within_step(self) -> bool:
-        """Whether a step is under way that may yet be left out: of all others checkpoints keep the gradients so far."""
-        model: Any = self.trainer.lightning_module
-        finite_numbers = getattr(model, "finite_numbers", None)
-        if finite_numbers is None or not finite_numbers.skips:
-            return False
-        if self.trainer.fit_loop._skip_backward:  # as in StochasticWeightAveraging's last pass, which has no steps
-            return False
-        return bool(self.batch_progress.current.ready % self.trainer.accumulate_grad_batches)
 
     def _forget_validation(self) -> None:
         """Count as if the validation that was broken off had not begun."""

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_only
-from torch import Tensor, distributed
+from torch import Tensor
 
 from lightlab.batch import Batch
 from lightlab.errors import NotFiniteError, sentences
+from lightlab.processes import of_all_processes
 from lightlab.terminal import say
-from lightlab.training.account import Account, Place, find_broken, some, watched
+from lightlab.training.account import Account, StepPosition, find_broken, some, watched
 from lightlab.training.culprit import are_finite, broken_by_gradients, not_finite
 from lightlab.training.options import NonFinite
 from lightlab.training.replay import Start, can_replay, remember, replay
+from lightlab.training.unfinished_step import Suspect, UnfinishedStep
 
 #: So many steps in a row are left out at most: a network that gives no finite number any more seldom gives one again.
 MOST_IN_A_ROW = 10
@@ -27,19 +28,6 @@ MOST_IN_A_ROW = 10
 SECONDS = 10.0
 #: More steps than this are never taken in one go that are compiled as one.
 MOST_AT_ONCE = 16
-
-
-@dataclass(frozen=True)
-class _Suspect:
-    """A loss that is not finite.
-
-    Attributes:
-        loss: a scalar.
-        text: what is known of it.
-    """
-
-    loss: float
-    text: str
 
 
 class FiniteNumbers(Callback):
@@ -58,6 +46,7 @@ class FiniteNumbers(Callback):
     Attributes:
         skips: whether steps are left out.
         skipped: how many were.
+        step: what there is of the step that is under way.
 
     Raises:
         NotFiniteError: a number is not finite, or `MOST_IN_A_ROW` steps in a row were left out; when training is at it.
@@ -95,8 +84,7 @@ class FiniteNumbers(Callback):
         self._model = model
         self._account = Account(trainer, pl_module)
         self._start = None
-        self._suspect: _Suspect | None = None
-        self._held: list[Callable[[], None]] = []
+        self.step = UnfinishedStep(pl_module)
         self._error: NotFiniteError | None = None
         model.finite_numbers = self
 
@@ -114,13 +102,18 @@ class FiniteNumbers(Callback):
         known = isinstance(batch, tuple | list)  # a subclass of the model may take others
         self._current = Batch(*batch) if known else Batch(torch.empty(0)), batch_idx
         if self.skips and batch_idx % trainer.accumulate_grad_batches == 0:
-            self._keep_buffers()
+            self.step.begin()
+
+    def on_after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take back what a batch has done to buffers; before its step is left out, they may be used, or written."""
+        if self.skips and self.step.suspect is not None:
+            self.step.put_back()
 
     def on_before_optimizer_step(
         self, trainer: Trainer, pl_module: LightningModule, optimizer: torch.optim.Optimizer
     ) -> None:
         """Look at the gradients; on a GPU only where steps can be left out."""
-        if self.skips:
+        if self._may_leave_out:
             self._skip_or_go_on(trainer, pl_module)
         elif trainer.strategy.root_device.type == "cpu":
             self.see_gradients(*self._current)
@@ -146,8 +139,10 @@ class FiniteNumbers(Callback):
 
         The model says so, since its own hook comes behind those of callbacks, and gives random numbers their state.
         """
-        if self.skips:
-            self._keep_buffers()
+        if not self.skips:
+            self.step.take()  # what was held back when steps were left out
+        elif not self.step.has_begun:
+            self.step.begin()
         self._begin(self._taken.current.ready)
 
     @property
@@ -173,24 +168,24 @@ class FiniteNumbers(Callback):
         is_alone = self._trainer.world_size == 1
         if is_alone and not self._is_replaying and not are_finite(self._model.parameters()):
             self._fail(index)  # what a step before has led to
-        if self._suspect is None:
+        if self.step.suspect is None:
             text = self._account.of_loss(self._place(index), batch, loss, losses.detach())
-            self._suspect = _Suspect(loss.item(), text)
+            self.step.suspect = Suspect(loss.item(), text)
         # Of several processes one alone can't stop: the gradients bring it to all of them, in this very step.
-        if not self.skips and is_alone:
-            self._stop(self._suspect.text, value=self._suspect.loss)
-        return not self.skips
+        if not self._may_leave_out and is_alone:
+            self._stop(self.step.suspect.text, value=self.step.suspect.loss)
+        return not self._may_leave_out
 
-    def count(self, keep: Callable[[], None]) -> None:
+    def count(self, *given: Tensor | None) -> None:
         """Have a batch count for the figures: at once, or, where its step may yet be left out, when that is taken.
 
         Args:
-            keep: has it count.
+            given: what the model's ``_keep`` takes.
         """
-        if self.skips:
-            self._held.append(keep)
+        if self._may_leave_out:
+            self.step.hold(*given)
         else:
-            keep()
+            self._model._keep(*given)
 
     def see_losses(self, losses: Tensor) -> None:
         """Take the losses of several steps that were taken in one go, (steps · rows,).
@@ -209,9 +204,10 @@ class FiniteNumbers(Callback):
         """
         if self._are_gradients_fine():
             return
-        if self._suspect is not None:
-            self._stop(self._suspect.text, value=self._suspect.loss)
-        self._stop(self._account.of_gradients(self._place(index), batch), "gradient_norm_max")
+        if self.step.suspect is not None:
+            self._stop(self.step.suspect.text, value=self.step.suspect.loss)
+        text, is_here = self._account.of_gradients(self._place(index), batch)
+        self._stop(text, "gradient_norm_max", is_here=is_here)
 
     def verify(self) -> None:
         """Look at the losses since the last time, and at the weights.
@@ -251,32 +247,29 @@ class FiniteNumbers(Callback):
 
     # Leaving steps out
 
-    def _keep_buffers(self) -> None:
-        """Keep what a step that is left out has to leave as it is."""
-        self._buffers = [each.detach().clone() for each in self._model.buffers()]
+    @property
+    def _may_leave_out(self) -> bool:
+        """Whether a step may be; averaged weights' last pass, for the statistics of batch norms, has none."""
+        return self.skips and not self._trainer.fit_loop._skip_backward
 
     def _skip_or_go_on(self, trainer: Trainer, model: LightningModule) -> None:
         """Have the step move nothing if its loss or a gradient is not finite; in all processes alike."""
-        bad = self._suspect is not None or not self._are_gradients_fine()
-        held, self._held = self._held, []
+        bad = self.step.suspect is not None or not self._are_gradients_fine()
         if not trainer.strategy.reduce_boolean_decision(bad, all=False):
-            for keep in held:
-                keep()
+            self.step.take()
             self._in_a_row = 0
             return
         self.skipped += 1
         self._in_a_row += 1
         if self._in_a_row in (1, MOST_IN_A_ROW):
             batch, index = self._current
-            text = self._suspect.text if self._suspect else self._account.of_gradients(self._place(index), batch)
-            text = self._agree(text)
+            suspect = self.step.suspect
+            said = (suspect.text, True) if suspect else self._account.of_gradients(self._place(index), batch)
+            text = self._agree(*said)
             if self._in_a_row == MOST_IN_A_ROW:
                 self._stop(f"{MOST_IN_A_ROW} steps in a row were left out (non_finite: skip). {text}")
             rank_zero_only(say)(f"warning: a step is left out. {text}")
-        self._suspect = None
-        with torch.no_grad():
-            for buffer, kept in zip(model.buffers(), self._buffers, strict=True):
-                buffer.copy_(kept)
+        self.step.leave_out()
         if not self._is_scaled:  # a scaler leaves the step out by itself, and has to see why
             for parameter in model.parameters():
                 parameter.grad = None
@@ -296,11 +289,11 @@ class FiniteNumbers(Callback):
         if not self.skips and can_replay(trainer):
             self._start = remember(trainer, batches, self._start)
 
-    def _place(self, index: int) -> Place:
+    def _place(self, index: int) -> StepPosition:
         """Return where the batch of this number in the epoch, from 0, stands."""
         epoch, batches, step = self._begun
         every = self._trainer.accumulate_grad_batches
-        return Place(step + index // every - batches // every + 1, index + 1, epoch + 1)
+        return StepPosition(step + index // every - batches // every + 1, index + 1, epoch + 1)
 
     @property
     def _is_scaled(self) -> bool:
@@ -328,14 +321,15 @@ class FiniteNumbers(Callback):
         """
         place, broken = self._place(min(stop, self._taken.current.ready) - 1), self._broken()
         last = broken_by_gradients(self._model) if broken else []
-        if self._suspect is not None:
-            self._stop(self._suspect.text, value=self._suspect.loss)
+        if self.step.suspect is not None:
+            self._stop(self.step.suspect.text, value=self.step.suspect.loss)
         if self._start is not None:
             self._search(self._start, stop)
         if last:  # it does not come again, or there was no time for it
             self._stop(self._account.of_parameters(place, last), "gradient_norm_max")
         what = f"weights of {some(broken)}" if broken else "the loss"
-        self._stop(f"Training goes by finite numbers. In {place} or before it came to others, in {what}.")
+        text = f"Training goes by finite numbers. In {place} or before it came to others, in {what}."
+        self._stop(text, is_here=bool(broken))
 
     def _search(self, start: Start, stop: int) -> None:
         """Take the epoch's steps again, up to a batch.
@@ -351,21 +345,19 @@ class FiniteNumbers(Callback):
         finally:
             self._is_replaying = False
 
-    def _stop(self, text: str, figure: str = "train/loss", value: float = math.nan) -> NoReturn:
-        """Raise the same error in all processes: what the first says that has seen a loss, or the first of all.
+    def _stop(self, text: str, figure: str = "train/loss", value: float = math.nan, is_here: bool = False) -> NoReturn:
+        """Raise the same error in all processes.
 
         Args:
             text: what is known.
             figure: that is no number.
             value: of it.
+            is_here: whether it came up in this process.
         """
-        self._error = NotFiniteError(sentences(self._agree(text), self._account.best()), {figure: value})
+        self._error = NotFiniteError(sentences(self._agree(text, is_here), self._account.best()), {figure: value})
         raise self._error
 
-    def _agree(self, text: str) -> str:
-        """Return what the first process says that has seen a loss, or the first of all; the same in all of them."""
-        if self._trainer.world_size == 1:
-            return text
-        said: list[Any] = [None] * self._trainer.world_size
-        distributed.all_gather_object(said, (self._suspect is None, text))
-        return str(min(said, key=lambda each: bool(each[0]))[1])
+    def _agree(self, text: str, is_here: bool) -> str:
+        """Return what the first process says that has seen a loss; else one where it came up; else the first of all."""
+        said = of_all_processes((self.step.suspect is None, not is_here, text))
+        return str(min(said, key=lambda each: each[:2])[2])

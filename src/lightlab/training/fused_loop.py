@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator
 from typing import Any, cast
 
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loops.fetchers import _DataFetcher
 
+from lightlab.random_state import random_state, set_random_state
 from lightlab.training.compilation import Compilation
 from lightlab.training.due import Sampler, batches_until_due, looks_at_clock
 from lightlab.training.eager_step import EagerStep
@@ -84,9 +86,10 @@ class FusedEpochLoop(InterruptibleEpochLoop):
         if compilation is not None:
             compilation.begin_execution()
         while taken < count and now < until and not self._is_told_to_end:
-            block = [step.transfer(next(batches))]
-            if compilation is not None and self.global_step > 0:  # before, the optimizer has no state
-                compilation.see(block[0])  # from here on, if it waits for them: a resumed training has the same steps
+            first = self._next(batches, step)
+            if first is None:
+                return
+            block = [first]
             size = min(count - taken, 1 if compilation is None else compilation.at_once)
             block += [step.transfer(next(batches)) for _ in range(size - 1)]
             data_fetcher.fetched += size
@@ -94,6 +97,26 @@ class FusedEpochLoop(InterruptibleEpochLoop):
             taken, before, now = taken + size, now, time.monotonic()
             if compilation is not None:
                 compilation.took(size, now - before)
+
+    def _next(self, batches: Iterator[Any], step: EagerStep) -> Any:
+        """Return the next batch, for which steps are compiled by then if that is waited for.
+
+        Told to end meanwhile, it returns ``None``, with all as if the batch had not been taken.
+        """
+        compilation = self.compilation
+        if compilation is None or self.global_step == 0:  # when the optimizer has no state yet
+            return step.transfer(next(batches))
+        device = self.trainer.strategy.root_device
+        before = random_state(device) if compilation.is_waited_for and self._interruption is not None else None
+        batch = step.transfer(next(batches))
+        compilation.see(batch, lambda: self._is_told_to_end)  # before it is trained on, as in a resumed training
+        if before is None or not self._is_told_to_end:
+            return batch
+        set_random_state(before, device)
+        for loader in self.trainer.fit_loop._combined_loader.flattened:
+            if hasattr(loader, "recount"):
+                loader.recount(self.batch_progress.current.ready)
+        return None
 
     def _train(self, block: list[Any], step: EagerStep) -> None:
         """Train on some batches: all at once where such steps are compiled, else on each."""

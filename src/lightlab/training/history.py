@@ -27,8 +27,11 @@ from lightlab.training.run_paths import FIRST_COLUMNS, HISTORY
 #: Learning rate and gradient norm are looked at so often in each of the first epochs, and then once an epoch: enough
 #: for a curve, and not felt.
 SAMPLES, FIRST_EPOCHS = 3, 10
-#: The file is written anew after so many seconds, and at the end.
-WRITE_SECONDS = 5.0
+#: The file is written anew after so many seconds, or so many rows, and at the end.
+WRITE_SECONDS, WRITE_ROWS = 5.0, 32
+#: What is measured of the machine and the clock: it stands in the file alone, so that checkpoints of the same training
+#: are the same to the byte.
+MEASURED = ("seconds", "epoch_seconds", "samples_per_second", "memory_mib")
 
 Row = dict[str, float]
 
@@ -60,7 +63,7 @@ class History(Callback):
     the model logs of train and validation, ``learning_rate``, ``gradient_norm`` and ``gradient_norm_max`` (over some
     steps of the epoch, all processes together, before clipping), ``epoch_seconds``, ``samples_per_second`` (of all
     processes, validation aside) and ``memory_mib`` (the most that was taken, of all processes together). A validation
-    within an epoch has a row of its own.
+    within an epoch has a row of its own. Of an epoch that is gone on with in its middle, times are of the part since.
 
     Args:
         folder: of the run.
@@ -85,26 +88,22 @@ class History(Callback):
         self._sampled: list[tuple[int, float, Tensor | None]] = []
         self._rate = 0.0
         self._written = self._began = self._epoch_began = self._validation_began = 0.0
-        self._written_step = 0
+        self._unwritten = 0
         self._state: dict[str, Any] = {}
 
     # Checkpoints
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what the file may not have yet: the latest rows, and what was seen of the epoch so far."""
-        now = time.monotonic()
+        """Return what the file may not have yet: the latest rows, and what was seen of the epoch so far; no times."""
+        rows = list(self.rows.values())[-max(WRITE_ROWS, self._unwritten) - 1 :]  # the last may yet be added to
         state: dict[str, Any] = {
-            "rows": [row for step, row in self.rows.items() if step >= self._written_step],
-            "seconds": now - self._began,
+            "rows": [{name: value for name, value in row.items() if name not in MEASURED} for row in rows],
             "first_gradients": torch.tensor(list(self.first_gradients.values()), dtype=torch.float64),
         }
         if self._begun:
             steps, rates, norms = zip(*self._sampled, strict=True) if self._sampled else ((), (), ())
             state["epoch"] = {
                 "number": self._number,
-                "seconds": now - self._epoch_began,
-                "validating": self._validating,
-                "count": self._count,
                 "rate": self._rate,
                 "sampled": [list(steps), list(rates), [norm.cpu() for norm in norms if norm is not None]],
             }
@@ -118,34 +117,24 @@ class History(Callback):
         """Take over what a run that is gone on from has seen."""
         state, self._state = self._state, {}
         self.rows = rows_before(trainer, trainer.global_step - bool(state))
-        self.rows |= {int(row["step"]): dict(row) for row in state.get("rows", [])}
+        for row in state.get("rows", []):
+            self.rows.setdefault(int(row["step"]), {}).update(row)
+        self._unwritten = len(self.rows)  # in the folder of this run
         self._epoch_began = time.monotonic()
-        seconds = state.get("seconds", max((row["seconds"] for row in self.rows.values()), default=0.0))
-        self._began = self._epoch_began - seconds
+        self._began = self._epoch_began - max((row.get("seconds", 0.0) for row in self.rows.values()), default=0.0)
         gradients = state.get("first_gradients", torch.empty(0)).tolist()
         if len(gradients) == len(self._trained):
             self.first_gradients = {
                 name: (one, other) for name, (one, other) in zip(self._trained, gradients, strict=True)
             }
         if "epoch" in state:
-            self._enter(trainer, model, **state["epoch"])
+            self._enter(trainer, model, state["epoch"])
 
-    def _enter(
-        self,
-        trainer: Trainer,
-        model: LightningModule,
-        number: int,
-        seconds: float,
-        validating: float,
-        count: int,
-        rate: float,
-        sampled: Sequence[list[Any]],
-    ) -> None:
+    def _enter(self, trainer: Trainer, model: LightningModule, epoch: Mapping[str, Any]) -> None:
         """Go on in an epoch."""
-        self._begin(trainer, model, number)
-        self._epoch_began -= seconds
-        self._validating, self._count, self._rate = validating, count, rate
-        steps, rates, norms = sampled
+        self._begin(trainer, model, epoch["number"])
+        self._rate = epoch["rate"]
+        steps, rates, norms = epoch["sampled"]
         norms = [norm.to(trainer.strategy.root_device) for norm in norms] or [None] * len(steps)
         self._sampled = list(zip(steps, rates, norms, strict=True))
 
@@ -177,7 +166,7 @@ class History(Callback):
     ) -> None:
         """Look at the gradients, now and then."""
         taken = trainer.fit_loop.epoch_loop.batch_idx // trainer.accumulate_grad_batches
-        if (self._last_step - taken) % self._stride == 0:
+        if self._steps_until_sample(trainer, taken) == 0:
             norms = gradient_norms(self._trained.values()) if self._trained else None
             self._sampled.append((trainer.global_step, optimizer.param_groups[0]["lr"], norms))
             if len(self._sampled) == 1 and self._trained:
@@ -201,8 +190,21 @@ class History(Callback):
         if not self._begun:
             return 1
         each, taken = trainer.accumulate_grad_batches, trainer.fit_loop.epoch_loop.batch_progress.current.ready
-        steps_before = (self._last_step - taken // each) % self._stride
-        return (steps_before + 1) * each - taken % each
+        return (self._steps_until_sample(trainer, taken // each) + 1) * each - taken % each
+
+    def _steps_until_sample(self, trainer: Trainer, taken: int) -> int:
+        """Return how many steps of the epoch come before the next whose gradients are looked at.
+
+        Args:
+            trainer: it knows by now how many batches make a step, which a callback may have changed for this epoch.
+            taken: how many steps of the epoch there were.
+        """
+        steps = trainer.num_training_batches / trainer.accumulate_grad_batches
+        if not math.isfinite(steps):  # an epoch of unknown length is looked at from its start on
+            often: int = trainer.log_every_n_steps  # type: ignore[attr-defined]  # Lightning sets it untyped
+            return -taken % max(often, 1)
+        stride = math.ceil(steps / (SAMPLES if self._number <= FIRST_EPOCHS else 1))
+        return (math.ceil(steps) - 1 - taken) % stride  # the last step of an epoch is seen in any case
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take the time."""
@@ -213,6 +215,7 @@ class History(Callback):
         if self._begun:  # and this is no sanity check
             self._validating += time.monotonic() - self._validation_began
             self._row(trainer).update(_figures(trainer, "val/"))
+            self._write_if_due(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Close the last epoch."""
@@ -236,12 +239,6 @@ class History(Callback):
     def _begin(self, trainer: Trainer, model: LightningModule, number: int) -> None:
         self._begun = True
         self._number = number
-        steps = trainer.num_training_batches / trainer.accumulate_grad_batches
-        # The last step of an epoch is seen in any case; an epoch of unknown length is looked at from its start on.
-        self._last_step = math.ceil(steps) - 1 if math.isfinite(steps) else 0
-        often: int = trainer.log_every_n_steps  # type: ignore[attr-defined]  # Lightning sets it untyped
-        samples = SAMPLES if self._number <= FIRST_EPOCHS else 1
-        self._stride = max(1, -int(-steps // samples)) if math.isfinite(steps) else often
         self._count, self._validating = 0, 0.0
         self._sampled = []
         self._tell(trainer, "begin_epoch", model)
@@ -263,13 +260,15 @@ class History(Callback):
         _log(trainer, {**largest, **speed}, trainer.global_step)
         self._tell(trainer, "end_epoch", model, self._number)
         self._begun = False
-        if time.monotonic() - self._written > WRITE_SECONDS:
-            self._write(trainer)
+        self._write_if_due(trainer)
 
     def _row(self, trainer: Trainer) -> Row:
         step = trainer.global_step
-        seconds = round(time.monotonic() - self._began, 3)
-        return self.rows.setdefault(step, {"epoch": self._number, "step": step, "seconds": seconds})
+        if step not in self.rows:
+            self.rows[step] = {"epoch": self._number, "step": step}
+            self._unwritten += 1
+        self.rows[step].setdefault("seconds", round(time.monotonic() - self._began, 3))
+        return self.rows[step]
 
     def _sampled_figures(self, trainer: Trainer) -> Row:
         """Return the learning rate at the end of an epoch, and the gradient's norm over it; loggers get all samples."""
@@ -292,6 +291,10 @@ class History(Callback):
         self.last_gradients = dict(zip(self._trained, zip(norms.tolist(), weights.tolist(), strict=True), strict=True))
         self.first_gradients = self.first_gradients or self.last_gradients
 
+    def _write_if_due(self, trainer: Trainer) -> None:
+        if time.monotonic() - self._written > WRITE_SECONDS or self._unwritten >= WRITE_ROWS:
+            self._write(trainer)
+
     def _write(self, trainer: Trainer) -> None:
         """Write the file. Where it can't be, training goes on: the next try may do."""
         self._written = time.monotonic()
@@ -299,7 +302,7 @@ class History(Callback):
             return
         try:
             write_text(history_text(self.rows.values()), self.folder.path / HISTORY, "history")
-            self._written_step = max(self.rows, default=0)
+            self._unwritten = 0
         except RunError as error:
             if not self._warned:
                 say(f"warning: {error} Training goes on, and it is tried again.")

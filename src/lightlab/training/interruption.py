@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.trainer.connectors.signal_connector import _SignalConnector
 from torch import distributed
 
-from lightlab.interruption import Interrupted, hold, listen_alone, request, requested
+from lightlab.interruption import NOTHING_KEPT, Interrupted, hold, listen_alone, request, requested
 from lightlab.training.run_paths import CONFIG, LAST
 
 #: Processes that count together ask one another about so often, in seconds, and at least after so many batches.
@@ -56,8 +56,8 @@ class Interruption(Callback):
         self._ask_next()
 
     def _ask_next(self) -> None:
-        """Ask at the next batch: those of another kind may take another time."""
-        self._every = self._left = 1
+        """Ask at the next batch, and after it: those of another kind may take another time, which is not known yet."""
+        self._every, self._left = 0, 1
         self._since = time.monotonic()
 
     def is_due(self, trainer: Trainer) -> bool:
@@ -74,7 +74,7 @@ class Interruption(Callback):
 
     def _ask_others(self, trainer: Trainer) -> None:
         """Learn whether one of the processes was told to end, and agree when to ask again."""
-        each = (time.monotonic() - self._since) / self._every
+        each = (time.monotonic() - self._since) / self._every if self._every else SECONDS
         answer = torch.tensor([requested(), each], dtype=torch.float32, device=trainer.strategy.root_device)
         distributed.all_reduce(answer, distributed.ReduceOp.MAX)
         number, slowest = answer.tolist()
@@ -117,7 +117,7 @@ class Interruption(Callback):
         in_last_pass = loop._skip_backward
         steps = trainer.global_step - (in_last_pass and batches.is_last_batch)
         if steps == self._first_step:
-            raise Interrupted(self._number, "no step was taken, and nothing is kept")
+            raise Interrupted(self._number, NOTHING_KEPT)
         if self.last is None or self.last.dirpath is None:
             raise Interrupted(self._number, "nothing is kept, since trainer.enable_checkpointing is false")
         path = Path(self.last.dirpath) / LAST

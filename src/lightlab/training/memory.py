@@ -98,7 +98,8 @@ def _left_in_groups() -> Iterator[int]:
 def limited_to(more: int | None) -> Iterator[None]:
     """Have this process take so many bytes more at most: what needs more of them raises an error.
 
-    Without a limit Linux ends a process that takes more than there is, and nothing can be done about it.
+    Without a limit Linux ends a process that takes more than there is, and nothing can be done about it. Threads that
+    have run before go on: what they need comes from the 64 MiB of addresses that glibc has set aside for each.
 
     Args:
         more: bytes; ``None`` for no limit.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,7 +15,8 @@ import pyarrow as pa
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import distributed
 
-from lightlab.errors import RunError
+from lightlab.errors import ConfigError, RunError
+from lightlab.processes import are_together
 
 #: Numbers and texts that are written at once.
 VALUES_AT_ONCE = 2**18
@@ -132,7 +133,7 @@ class Spool:
 
 def _gather(own: pa.RecordBatch | None) -> list[pa.RecordBatch | None]:
     """Return the main process's and all others' in the main process, and nothing in the others."""
-    if not (distributed.is_available() and distributed.is_initialized()):
+    if not are_together():
         return [own]
     parts = [None] * distributed.get_world_size() if distributed.get_rank() == 0 else None
     distributed.gather_object(own, parts)
@@ -198,6 +199,36 @@ def write_tables(tables: Iterable[pd.DataFrame], path: Path) -> None:
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
+
+
+def check_overwrites_no_source(path: Path, sources: Mapping[str, str]) -> None:
+    """Refuse a place for predictions where data, config or weights stand, by whatever name: a link is its file.
+
+    Args:
+        path: of the predictions.
+        sources: paths of files, folders and patterns, and what each is called in the message.
+
+    Raises:
+        ConfigError: the file that stands there is one of them, or one in them.
+    """
+    for source, what in sources.items():
+        with suppress(OSError, ValueError):  # a text that can't be a path
+            if path.exists() and _is_of(path, Path(source)):
+                where = what if Path(source).is_file() else f"a file of {what}"
+                text = (
+                    f"Predictions are not written over data, config or checkpoint. Received: {path}, which is {where}"
+                )
+                raise ConfigError.at(("output",), f"{text} ({source}). Choose another file.")
+
+
+def _is_of(path: Path, source: Path) -> bool:
+    """Return whether an existing file is another, lies in a folder, or fits a pattern."""
+    if source.is_dir():
+        return path.resolve().is_relative_to(source.resolve())
+    if source.exists():
+        return path.samefile(source)
+    pattern = str(source.relative_to(source.anchor)) if set("*?[") & set(str(source)) else ""
+    return bool(pattern) and any(path.samefile(each) for each in Path(source.anchor or ".").glob(pattern))
 
 
 @contextmanager

@@ -42,8 +42,13 @@ class Progress(ProgressBar):
         """Show nothing; the Trainer asks for it in all other processes."""
         self._enabled = False
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Show an epoch that is gone on with in its middle; Lightning does not start it again."""
+        if trainer.fit_loop.restarted_mid_epoch:
+            self.on_train_epoch_start(trainer, pl_module)
+
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the bar, at nought; or close the epoch before, whose figures are only all there now."""
+        """Start the bar; or close the epoch before, whose figures are only all there now."""
         if not self._enabled:
             return
         if not self.console.is_terminal:
@@ -57,7 +62,9 @@ class Progress(ProgressBar):
             )
             self._bar.add_task("", values="")
             self._bar.start()
-        self._draw(trainer, 0, {})
+        loop = trainer.fit_loop
+        done = loop.epoch_loop.batch_progress.current.ready if loop.restarted_mid_epoch else 0
+        self._draw(trainer, done, {})
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int

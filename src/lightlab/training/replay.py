@@ -34,6 +34,7 @@ class Start:
     step: int
     _moving: list[Tensor]
     _kept: list[Tensor]
+    _gradients: list[Tensor | None]
     _groups: list[dict[str, Any]]
     _schedules: list[dict[str, Any]]
     _random: list[tuple[Callable[[Tensor], None], Tensor]]
@@ -47,6 +48,8 @@ class Start:
             optimizer.state.clear()
         for moving, kept in zip(self._moving, self._kept, strict=True):
             moving.copy_(kept)
+        for parameter, gradient in zip(trainer.lightning_module.parameters(), self._gradients, strict=True):
+            parameter.grad = None if gradient is None else gradient.clone()
         for configured, state in zip(trainer.lr_scheduler_configs, self._schedules, strict=True):
             configured.scheduler.load_state_dict(state)
         for group, values in zip(optimizer.param_groups, self._groups, strict=True):
@@ -68,7 +71,9 @@ def remember(trainer: Trainer, batches: int, before: Start | None) -> Start | No
     states = [state for state in optimizer.state.values() if state]
     moving = [each for each in model.parameters() if each.requires_grad] + list(model.buffers())
     moving += [value for state in states for value in state.values() if isinstance(value, Tensor)]
-    if sum(each.nbytes for each in moving) > MOST_BYTES:
+    # Within an epoch it may be in the middle of a step of several batches.
+    gradients = [each.grad if batches else None for each in model.parameters()]
+    if sum(each.nbytes for each in (*moving, *gradients) if each is not None) > MOST_BYTES:
         return None
     random: list[tuple[Callable[[Tensor], None], Tensor]] = [(torch.set_rng_state, torch.get_rng_state())]
     if trainer.strategy.root_device.type == "cuda":
@@ -79,6 +84,7 @@ def remember(trainer: Trainer, batches: int, before: Start | None) -> Start | No
         trainer.global_step,
         moving,
         _copies(moving, before),
+        [None if each is None else each.clone() for each in gradients],
         [{name: value for name, value in group.items() if name != "params"} for group in optimizer.param_groups],
         [each.scheduler.state_dict() for each in trainer.lr_scheduler_configs],
         random,
@@ -118,8 +124,8 @@ def replay(trainer: Trainer, start: Start, stop: int, seconds: float) -> Iterato
         for index, batch in enumerate(_batches(trainer, start, stop), start.batches):
             step(step.transfer(batch), index)
             yield index
-            if (index + 1) % trainer.accumulate_grad_batches == 0:
-                _move_schedules(trainer, (index + 1) // trainer.accumulate_grad_batches)
+            if step.ends_step(index):
+                _move_schedules(trainer, index + 1)
             if time.monotonic() > end:
                 break
     model.train(was_training)
@@ -134,8 +140,8 @@ def _batches(trainer: Any, start: Start, stop: int) -> Iterator[Any]:
     return islice(iter(loader), stop - start.batches)
 
 
-def _move_schedules(trainer: Trainer, steps: int) -> None:
-    """Move on the schedules that do so with each step, as Lightning does."""
+def _move_schedules(trainer: Trainer, batches: int) -> None:
+    """Move on the schedules that do so with each step, as Lightning does, which counts batches for their frequency."""
     for configured in trainer.lr_scheduler_configs:
-        if configured.interval == "step" and steps % configured.frequency == 0 and not configured.reduce_on_plateau:
+        if configured.interval == "step" and batches % configured.frequency == 0 and not configured.reduce_on_plateau:
             cast("Any", configured.scheduler).step()

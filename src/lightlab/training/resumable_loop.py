@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Literal
 
-from lightning.pytorch.callbacks import GradientAccumulationScheduler
+from lightning.pytorch.callbacks import GradientAccumulationScheduler, StochasticWeightAveraging
 from lightning.pytorch.loops import fit_loop, training_epoch_loop
 from lightning.pytorch.loops.fetchers import _DataFetcher
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
@@ -15,7 +15,7 @@ from lightlab.unfinished_epoch import scalar
 
 #: Where a checkpoint is written: after a batch, whose validation may be still to come; after a validation; where all is
 #: done that follows a batch; at the end of an epoch; where all is done that follows an epoch.
-Place = Literal["batch", "validation", "between batches", "epoch", "between epochs"]
+Moment = Literal["batch", "validation", "between batches", "epoch", "between epochs"]
 
 
 class ResumableEpochLoop(_TrainingEpochLoop):
@@ -27,7 +27,7 @@ class ResumableEpochLoop(_TrainingEpochLoop):
     """
 
     _resumed: dict[str, Any] | None = None
-    _entered: Place | None = None
+    _entered: Moment | None = None
     _unlogged: Mapping[str, float] = MappingProxyType({})
 
     # Saving
@@ -43,7 +43,7 @@ class ResumableEpochLoop(_TrainingEpochLoop):
         stops = self.trainer.should_stop and not self.trainer.fit_loop._can_stop_early
         return {**super().on_save_checkpoint(), "resume": {"place": place, "stops": stops, **numbers}}
 
-    def _place(self) -> Place | None:
+    def _place(self) -> Moment | None:
         """Return where the training is; ``None`` where an epoch is about to start."""
         epochs: Any = self.trainer.fit_loop.epoch_progress.current
         batches: Any = self.batch_progress.current
@@ -105,7 +105,7 @@ class ResumableEpochLoop(_TrainingEpochLoop):
         self._unlogged = {**logged, "epoch": self.trainer.current_epoch} if logged else {}
         self.trainer.fit_loop.epoch_progress.increment_completed()
 
-    def _enter_epoch(self, place: Place) -> None:
+    def _enter_epoch(self, place: Moment) -> None:
         """Go on in an epoch that has started: callbacks are not told of its start again."""
         batches: Any = self.batch_progress.current
         if batches.completed < batches.processed:
@@ -115,9 +115,10 @@ class ResumableEpochLoop(_TrainingEpochLoop):
     def on_run_start(self, data_fetcher: _DataFetcher) -> None:
         """Do first what is left to do after the batch before the checkpoint."""
         if self._entered is not None:
-            for each in self.trainer.callbacks:  # by now; in on_train_start it insists that nobody has set a number
-                if isinstance(each, GradientAccumulationScheduler):
-                    each.on_train_epoch_start(self.trainer)
+            # They restore what they have set by then. In on_train_start the one insists that nobody has set a number.
+            for each in self.trainer.callbacks:
+                if isinstance(each, GradientAccumulationScheduler | StochasticWeightAveraging):
+                    each.on_train_epoch_start(self.trainer, self.trainer.lightning_module)
         super().on_run_start(data_fetcher)
         unlogged, self._unlogged = self._unlogged, {}  # now that loggers know how
         self.trainer._logger_connector.log_metrics(unlogged, self._batches_that_stepped - 1)  # the last step's number

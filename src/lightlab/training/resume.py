@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import math
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, StochasticWeightAveraging
 from lightning.pytorch.utilities import rank_zero_only
 
 from lightlab.checkpoints import read_checkpoint
-from lightlab.errors import CheckpointError, ConfigError
+from lightlab.data_spec import DataSpec, InputSpec
+from lightlab.errors import CheckpointError, ConfigError, Key
 from lightlab.files import explained, replacing
 from lightlab.optim import parse_optimizer, parse_scheduler
 from lightlab.terminal import say
 
 #: What a training goes on with, beside weights and what describes the model.
 RESUMED = ("epoch", "global_step", "loops", "optimizer_states", "lr_schedulers")
+#: What an `InputSpec` has of the options of data, where they are called otherwise there.
+OPTIONS = {"offset": "normalize", "scale": "normalize", "fill": "missing_numbers", "indicators": "missing_numbers"}
+#: Statistics of the same rows differ by no more of their size, whatever the machine.
+ROUNDING = 1e-4
 
 
 def check_resumable(
@@ -27,6 +34,7 @@ def check_resumable(
     max_epochs: int | None,
     max_steps: int | None = None,
     callbacks: Iterable[Any] = (),
+    datamodule: Any = None,
 ) -> None:
     """Hold a checkpoint against the config that goes on from it.
 
@@ -36,17 +44,26 @@ def check_resumable(
         max_epochs: the Trainer's.
         max_steps: likewise.
         callbacks: that the config has.
+        datamodule: whose rows the model was built from.
 
     Raises:
         CheckpointError: it is of another model, or other data.
-        ConfigError: there is nothing left to train, or another optimizer or schedule than its own.
+        ConfigError: there is nothing left to train; or the config has another optimizer, schedule, head or treatment
+            of data than the state that would be restored.
     """
     if missing := [part for part in RESUMED if part not in checkpoint]:
         raise CheckpointError(
             f"A training goes on from a checkpoint as fit writes it, with all of {', '.join(RESUMED)}. This one is for "
             f"predictions alone: it has no {', '.join(missing)}."
         )
+    if "data_spec" in checkpoint and _has_same_rows(checkpoint, datamodule):
+        _check_treatment(DataSpec.from_dict(checkpoint["data_spec"]).input, datamodule.spec.input)
     model.on_load_checkpoint(checkpoint)
+    _check_head(checkpoint, model)
+    if checkpoint["hyper_parameters"].get("layers") != model.hparams["layers"]:
+        rank_zero_only(say)(
+            "warning: model.layers is not that of the checkpoint. From here on it is as the config says."
+        )
     reached = epochs_over(checkpoint)
     left = reached == max_epochs and any(_has_last_pass(each, checkpoint, model) for each in callbacks)
     if max_epochs is not None and 0 <= max_epochs <= reached and not left:
@@ -64,10 +81,10 @@ def check_resumable(
     optimizer = parse_optimizer(stored["optimizer"], ("model", "optimizer"))
     schedule = stored["lr_scheduler"] and parse_scheduler(stored["lr_scheduler"], ("model", "lr_scheduler"))
     if schedule != model.scheduler_spec:
-        _refuse("lr_scheduler", schedule, model.scheduler_spec)
+        _refuse(("model", "lr_scheduler"), "lr_scheduler", schedule, model.scheduler_spec)
     same = optimizer == model.optimizer_spec if schedule else optimizer.name == model.optimizer_spec.name
     if not same:
-        _refuse("optimizer", optimizer, model.optimizer_spec)
+        _refuse(("model", "optimizer"), "optimizer", optimizer, model.optimizer_spec)
     planned = checkpoint.get("max_epochs", max_epochs)
     if schedule and schedule.follows_length and planned != max_epochs:
         raise ConfigError.at(
@@ -97,9 +114,64 @@ def epochs_over(checkpoint: Mapping[str, Any]) -> int:
     return int(epochs["ready"]) - (not is_last)
 
 
-def _refuse(name: str, stored: object, given: object) -> NoReturn:
+def _has_same_rows(checkpoint: Mapping[str, Any], datamodule: Any) -> bool:
+    """Return whether the train split is known to be that of the checkpoint; the data itself refuses another."""
+    if datamodule is None:
+        return False
+    before = checkpoint.get(type(datamodule).__qualname__, {}).get("splits", {}).get("train")
+    return before is not None and before == datamodule.digests().get("train")
+
+
+def _check_treatment(stored: InputSpec, learned: InputSpec) -> None:
+    """Refuse options of data by which the same rows would be treated otherwise than the checkpoint does it.
+
+    Args:
+        stored: what the checkpoint goes on with.
+        learned: what the config's options make of the rows.
+
+    Raises:
+        ConfigError: with the option.
+    """
+    if (stored.columns, stored.categories) != (learned.columns, learned.categories):
+        return  # the model refuses it
+    for name, before in vars(stored).items():
+        now = getattr(learned, name)
+        if name in ("offset", "scale", "fill"):
+            before, now = _first_unlike(stored, before, now)
+        if before != now:
+            option = OPTIONS.get(name, name)
+            _refuse(("data", option), f"{option} of the data", f"{name} {before}", f"{name} {now}")
+
+
+def _first_unlike(spec: InputSpec, before: Sequence[float], now: Sequence[float]) -> tuple[Any, Any]:
+    """Return the first of some statistics that differ by more than rounding, or twice the same."""
+    if not len(before) == len(now) == len(spec.scale):
+        return before, now
+    for place, (one, other, spread) in enumerate(zip(before, now, spec.scale, strict=True)):
+        if not math.isclose(one, other, rel_tol=ROUNDING, abs_tol=ROUNDING * abs(spread)):
+            who = f" of {spec.columns[place]}" if spec.columns else ""
+            return f"{one:g}{who}", f"{other:g}{who}"
+    return None, None
+
+
+def _check_head(checkpoint: Mapping[str, Any], model: Any) -> None:
+    """Refuse options of the head that the checkpoint's state would overrule, such as weights of classes.
+
+    Raises:
+        ConfigError: with the head of both.
+    """
+    before, now = checkpoint["hyper_parameters"].get("head"), model.hparams["head"]
+    if before == now:
+        return
+    for name, buffer in model.head.named_buffers(recurse=False):
+        restored = checkpoint["state_dict"][f"head.{name}"]
+        if not torch.allclose(restored, buffer.to(restored.dtype), ROUNDING):
+            _refuse(("model", "head"), "head", before, now)
+
+
+def _refuse(key: Key, name: str, stored: object, given: object) -> NoReturn:
     raise ConfigError.at(
-        ("model", name),
+        key,
         f"A resumed run goes on with the {name} of its checkpoint, whose state it restores: {stored}. "
         f"Received: {given}. Start a new run to change it.",
     )
@@ -114,6 +186,13 @@ class Resume(Callback):
 
     def __init__(self, arguments: Mapping[str, Any]) -> None:
         self.arguments = arguments
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Keep no folders, of which going on takes the names of files alone: the same run elsewhere has the same."""
+        states = checkpoint["callbacks"]
+        for callback in trainer.checkpoint_callbacks:
+            if isinstance(callback, ModelCheckpoint) and callback.state_key in states:
+                states[callback.state_key] = _without_folders(states[callback.state_key])
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Adapt the stored states before they are restored."""
@@ -132,6 +211,15 @@ class Resume(Callback):
                 state, Path(callback.dirpath or "."), trainer, checkpoint["global_step"]
             ):
                 del states[callback.state_key]
+
+
+def _without_folders(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the state of a `ModelCheckpoint` with the names of its files, wherever they lie."""
+    paths = ("best_model_path", "kth_best_model_path", "last_model_path")
+    models = {_checkpoint_name(path): score for path, score in state["best_k_models"].items()}
+    names = {path: _checkpoint_name(state[path]) for path in paths}
+    others = {name: value for name, value in state.items() if name != "dirpath"}
+    return {**others, **names, "best_k_models": models}
 
 
 def _go_on_waiting(state: dict[str, Any], patience: int, checkpoint: Mapping[str, Any]) -> None:

@@ -15,8 +15,21 @@ SPECIAL = frozenset('/\\:*?"<>|$')
 REPLACED = re.compile(r"^~|\$|:/")
 #: Names of devices on Windows, whatever their ending.
 DEVICES = frozenset({"aux", "con", "nul", "prn", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))})
+#: The run of a call whose config is in no file of a name.
+UNNAMED = "unnamed"
+#: Paths of what a process has open, rather than of files.
+DESCRIPTOR = re.compile(r"/dev/(fd/|stdin$)|/proc/[^/]+/fd/")
 #: File systems take 255, and what is written into the folder is called by names of its own.
 MOST_BYTES = 200
+
+
+def config_name(file: str) -> str:
+    """Return what the runs of a config file are called: like the file, or `UNNAMED` where nobody named it.
+
+    A pipe has none, as in ``--config <(…)``, whose path ends in the number of a descriptor; nor has standard input.
+    """
+    path = Path(file)
+    return UNNAMED if DESCRIPTOR.match(file) or not path.is_file() else path.stem
 
 
 def runs_folder(root: Path, name: str) -> Path:

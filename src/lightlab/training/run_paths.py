@@ -122,11 +122,21 @@ def find_run_checkpoint(run: Path | None, root: Path, name: str, file: str = BES
         RunError: there is none.
     """
     folder = root if run else runs_folder(root, name)
-    numbers = [] if run else versions(folder)
-    latest = run or (confined(folder / f"{VERSION_PREFIX}{numbers[-1]}", root) if numbers else None)
-    if latest and (checkpoint := latest / "checkpoints" / file).is_file():
+    runs = [run] if run else [folder / f"{VERSION_PREFIX}{number}" for number in reversed(versions(folder))]
+    latest = run or (confined(runs[0], root) if runs else None)
+    if latest and (checkpoint := _kept_in(latest, file)).is_file():
         return checkpoint
+    if whole := next((each for each in runs[1:] if _kept_in(each, file).is_file()), None):
+        raise RunError(
+            f"Of several runs of {name} the latest is meant, and no earlier one takes its place unasked. {latest} has "
+            f"no checkpoints/{file}: it ended before it kept one, or has not come so far yet. The latest that has one "
+            f"is {whole.name}: to use that, give --ckpt_path {_kept_in(whole, file)}."
+        )
     raise RunError(
         f"A trained model is needed, and lightlab never uses random weights in its place. Found no checkpoints/{file} "
         f"of a run under {latest or folder}. Run 'lightlab fit' with this config first, or give --ckpt_path."
     )
+
+
+def _kept_in(run: Path, file: str) -> Path:
+    return run / "checkpoints" / file

@@ -10,10 +10,14 @@ from PIL import Image
 
 from lightlab.build import build_network
 from lightlab.config.documents import Loader
+from lightlab.data.propose import columns
 from lightlab.data.propose.columns import find_date_forms, find_prose, guess_target
 from lightlab.data.propose.config import choose_batch_size, choose_layers, entry, note, scalar
 from lightlab.data.propose.propose import choose_side, propose
+from lightlab.data.rows import Rows
+from lightlab.data.tables.features import learn_table
 from lightlab.data_spec import DataSpec, InputSpec, TargetSpec
+from lightlab.errors import DataError
 
 IDS = range(30)
 
@@ -98,6 +102,33 @@ def test_columns_that_would_be_an_error(column, fault):
     proposal = propose("a.csv", [])
     assert proposal.options["ignore"] == ["bad"]
     assert fault in proposal.reasons["ignore"]
+
+
+def test_one_column_of_many_that_would_be_an_error(monkeypatch):
+    """It is found in few looks, however many columns there are."""
+    looks = []
+    monkeypatch.setattr(columns, "learn_table", lambda *given: looks.append(given) or learn_table(*given))
+    table = pd.DataFrame(np.random.default_rng(0).normal(size=(30, 256))).rename(columns=str)
+    assert (columns.find_faults(Rows(table, None, np.arange(30), "a.csv")), len(looks)) == ({}, 1)
+    table["100"] = [*map(str, range(29)), "n.k."]
+    assert list(columns.find_faults(Rows(table, None, np.arange(30), "a.csv"))) == ["100"]
+    assert len(looks) == 1 + 17
+
+
+@pytest.mark.parametrize(("written", "shown"), [("{}%", "'0%'"), ("1,{:03}", "'1,000'")])
+def test_no_column_but_one_that_would_be_an_error(written, shown):
+    """Why it was left out is said beside why nothing is left, and what to do about it."""
+    texts = [written.format(place) for place in range(60)]
+    pd.DataFrame({"rate": texts, "unit": "kg", "y": ["a", "b"] * 30}).to_csv("a.csv", index=False)
+    with pytest.raises(DataError, match=f"rate: mostly numbers, but 60 are text, as {shown}. Write them as numbers"):
+        propose("a.csv", [])
+
+
+def test_names_of_rows_longer_than_numbers_can_be():
+    """They stay what they are, though other columns are numbers."""
+    given = pd.DataFrame({"id": [10**19 + row for row in range(60)], "size": range(60), "y": ["a", "b"] * 30})
+    given.to_csv("a.csv", index=False)
+    assert propose("a.csv", []).options["id_column"] == "id"
 
 
 def test_a_column_called_as_our_own_is_read():

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lightlab.data.rows import Rows
-from lightlab.data.tables.features import TableOptions, encode_table, find_roles, learn_table
+from lightlab.data.tables.features import TableOptions, describe_fill, encode_table, find_roles, learn_table
 from lightlab.errors import ConfigError, DataError
 from lightlab.preprocess import make_preprocess
 
@@ -123,6 +123,21 @@ def test_dates():
     np.testing.assert_allclose(encoded[:, 1], [0, 1, 0, -1], atol=1e-6)
     german = learn(pd.DataFrame({"when": ["01.01.2024", "31.12.2024"]}), "none", dates={"when": "%d.%m.%Y"})
     assert german.columns[0] == "when.days"
+
+
+def test_many_columns_alike_are_counted():
+    """Of those left out, and of those filled in, the first are named."""
+    holes = {f"hole{place}": [float(place), None, 1e3] for place in range(20)}
+    table = pd.DataFrame({f"same{place}": [7, 7, 7] for place in range(20)} | holes)
+    spec, roles = learn_table(rows(table), "standard", TableOptions())
+    left_out, filled = roles.describe()[1:], describe_fill(spec, TableOptions())
+    assert left_out[7:] == [
+        "left out: same7 (the same in every row of the train split: 7)",
+        "left out: 12 more columns",
+    ]
+    assert filled[7:] == ["filled: hole7, where it is missing, by the median 503.5", "filled: 12 more columns"]
+    with pytest.raises(DataError, match=r"same7: the same in [^;]*; 12 more columns$"):
+        learn(table.filter(like="same"))
 
 
 def test_a_date_that_is_none():

@@ -133,3 +133,15 @@ def test_text_far_down_in_a_column_of_numbers(monkeypatch):
     table = read_table(write("\n".join(["a,b", *lines, "none here,7"])), text=())
     assert table.a.iloc[[0, -1]].tolist() == ["000", "none here"]
     assert table.b.sum() == sum(range(2000)) + 7
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_line_longer_than_a_block(encoding, monkeypatch):
+    """It is read as others are; of one that never ends it is said where it begins."""
+    monkeypatch.setattr("lightlab.data.tables.read_table.BLOCK", 1000)
+    lines = ["a,b", *["1,short"] * 500, f"2,{'名' * 20_000}", "3,short"]
+    table = read_table(write("\n".join(lines), encoding=encoding), TextForm(encoding=encoding), text=())
+    assert (table.a.sum(), table.b.str.len().max()) == (505, 20_000)
+    write("\n".join([*lines[:501], f'2,"{lines[501]}', *lines[502:]]), encoding=encoding)
+    with pytest.raises(DataError, match=r"f.csv can't be read as CSV after line 501: unexpected end of data"):
+        read_table("f.csv", TextForm(encoding=encoding))

@@ -49,7 +49,7 @@ def test_config_is_what_repeats_the_run(make_run):
 def test_names_that_would_do_harm(make_run, harmful):
     """Pipes, lines, tags, backticks and underscores in names neither break a table nor mean anything."""
     card = outside_code(render_markdown(make_run(name="<b>|`x`", classes=harmful, targets=("__init__",))))
-    assert "\\<script\\>alert(1)\\</script\\>" in card
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in card
     assert not re.search(r"(?<!\\)<", card)
     assert "\\_\\_init\\_\\_" in card
     tables = re.findall(r"(?:^\|.*\n)+", card, flags=re.MULTILINE)
@@ -85,3 +85,10 @@ def test_run_that_broke_off(make_run):
     assert "No epoch has ended." in card
     assert "There are no final metrics." in card
     assert "may still change" in card
+
+
+def test_charts_that_are_left_out(make_run):
+    """A confusion matrix of more classes than a card has room for is missed by nobody."""
+    card = render_markdown(make_run(classes=tuple(f"kind {number}" for number in range(21))))
+    assert "There is a confusion matrix of at most 20 classes here; these are 21." in card
+    assert "true classes down" not in card

@@ -112,3 +112,9 @@ def test_labels_have_metrics_of_their_own(make_run):
     text = (run.path / "metrics.json").read_text()
     (run.path / "metrics.json").write_text(text.replace('"val/accuracy": 0.93', '"val/accuracy/cat": 0.93'))
     assert "Of each label metric validation test accuracy/cat 0.93 –" in words(render_html(Run(run.path)))
+
+
+def test_charts_that_are_left_out(make_run):
+    """Of more classes than a chart holds it is said that there is none."""
+    run = make_run(classes=tuple(f"kind {number}" for number in range(21)))
+    assert "ROC and precision-recall curves of at most 20 classes; these are 21." in words(render_html(run))

@@ -86,6 +86,20 @@ def test_numbers_have_charts_of_their_own():
     assert "run/worst_mistakes" in events.Tags()["tensors"]
 
 
+def test_charts_that_are_left_out():
+    """Of more classes than a chart holds a text says that there is none."""
+    rows = "".join(f"{number % 21},{number},k{number % 21}\n" for number in range(210))
+    Path("many.csv").write_text("a,b,kind\n" + rows)
+    run = fit(
+        "data: {class_path: TableData, init_args: {path: many.csv, target: kind}}\nmodel: {layers: [{dense: 4}]}\n"
+        "trainer: {max_epochs: 1, accelerator: cpu}\n"
+    )
+    events = read(run)
+    assert set(events.Tags()["images"]) == {"predictions/confusion_matrix", "predictions/calibration"}
+    (text,) = events.Tensors("run/charts_left_out")
+    assert b"of at most 20 classes; these are 21." in text.tensor_proto.string_val[0]
+
+
 OFF = {
     "curves": lambda run: not (run / "train").exists() and not read(run / "val").Tags()["scalars"],
     "learning_rate": lambda run: "training/learning_rate" not in read(run).Tags()["scalars"],

@@ -193,13 +193,10 @@ class Images(Stored):
             DataError: one can't be read any more.
         """
         images = torch.empty(len(stored), *self.sample_shape, dtype=dtype_of(self.high))
-
-        def fill(place: int) -> None:
-            images[place] = self._read_one(int(stored[place]))
-
         with pil_warnings():
-            for _ in _each(fill, len(stored), self.reader.in_threads):
-                pass
+            read = _each(lambda place: self._read_one(int(stored[place])), len(stored), self.reader.in_threads)
+            for place, image in enumerate(read):
+                images[place] = image  # not in the threads, which know nothing of the inference mode they are called in
         return images
 
     def _read_one(self, number: int) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,9 @@ import numpy as np
 import pandas as pd
 
 from lightlab.data.images.files import ENDINGS
-from lightlab.data.rows import Rows
+from lightlab.data.rows import Rows, shorten
 from lightlab.data.tables.columns import ID_NAME, MISSING, is_numeric, misread, names_rows, read_numbers
-from lightlab.data.tables.dates import looks_like_dates
+from lightlab.data.tables.dates import head_matches, looks_like_dates
 from lightlab.data.tables.features import TableOptions, learn_table
 from lightlab.data.tables.read_table import SEPARATORS, TextForm, read_table
 from lightlab.errors import DataError
@@ -24,6 +25,7 @@ TARGET_NAMES = ("target", "label", "labels", "class", "y", "outcome", "output", 
 #: A column of texts with so many words on average is prose, and no category.
 WORDS_OF_PROSE = 3
 #: Forms of dates other than 2024-01-31 that are looked for.
+NUMBERS_OF_A_DATE = r"\d+[/.-]\d+[/.-]\d+"
 DATE_FORMS = ("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%Y/%m/%d", "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M")
 
 
@@ -55,8 +57,8 @@ def find_prose(inputs: pd.DataFrame) -> str | None:
     >>> find_prose(pd.DataFrame({"id": range(20), "review": [f"film number {place} was good" for place in range(20)]}))
     'review'
     """
-    names = [name for name in map(str, inputs.columns) if inputs[name].nunique() > 1]
-    names = [name for name in names if not is_identifier(inputs[name], name)]
+    varying = (name for name in map(str, inputs.columns) if inputs[name].nunique() > 1)
+    names = list(islice((name for name in varying if not is_identifier(inputs[name], name)), 2))
     if len(names) != 1:
         return None
     texts = inputs[names[0]].dropna().astype(str)
@@ -72,27 +74,43 @@ def is_identifier(column: pd.Series[Any], name: str) -> bool:
     )
 
 
-def find_fault(rows: Rows, name: str) -> str:
-    """Return what is wrong with a column as an input, if something is."""
-    assert isinstance(rows.inputs, pd.DataFrame)
-    beside = pd.DataFrame({name: rows.inputs[name]})
-    while "varies" in beside and len(beside.columns) == 1:
-        beside = beside.rename(columns={name: f"{name}_"})
-    beside["varies"] = np.arange(len(beside)) % 2  # a column may be left out, but not the only one
+def find_faults(rows: Rows) -> dict[str, str]:
+    """Return what is wrong with columns as inputs, for each with which something is.
+
+    All are tried at once, and where that fails one half and the other, since of thousands of columns most are right.
+    """
+    inputs = rows.inputs
+    assert isinstance(inputs, pd.DataFrame)
+    varying = "varies"
+    while varying in inputs:
+        varying += "_"
     try:
+        # A column may be left out, but not the only one.
+        beside = pd.concat([inputs, pd.Series(np.arange(len(inputs)) % 2, inputs.index, name=varying)], axis=1)
         learn_table(replace(rows, inputs=beside), "none", TableOptions())
     except DataError as error:
-        column = rows.inputs[name]
-        text = misread(column)
-        if text.any():
-            return f"mostly numbers, but {int(text.sum())} are text, as {column.iloc[int(text.argmax())]!r}"
+        columns = len(inputs.columns)
+        if columns == 1:
+            return {str(inputs.columns[0]): _describe_fault(inputs.iloc[:, 0], error)}
+        halves = inputs.iloc[:, : columns // 2], inputs.iloc[:, columns // 2 :]
+        return {name: fault for half in halves for name, fault in find_faults(replace(rows, inputs=half)).items()}
+    return {}
+
+
+def _describe_fault(column: pd.Series[Any], error: DataError) -> str:
+    text = misread(column)
+    if not text.any():
         return str(error)
-    return ""
+    shown = shorten(str(column.iloc[int(text.argmax())]))
+    return (
+        f"mostly numbers, but {int(text.sum())} are text, as {shown!r}. Write them as numbers, without %, signs of "
+        f"money or separators of thousands, or name it under data.categorical"
+    )
 
 
 def find_image_column(table: pd.DataFrame, folder: Path) -> str | None:
     """Return the column that names image files, relative to a folder, of which the first is there."""
-    for name in map(str, table):
+    for name in map(str, table.select_dtypes(exclude="number")):
         texts = table[name][table[name] != ""]
         if len(texts) and texts.str.lower().str.endswith(tuple(ENDINGS)).all() and (folder / texts.iloc[0]).is_file():
             return name
@@ -105,11 +123,11 @@ def find_date_forms(column: pd.Series[Any]) -> list[str]:
     >>> find_date_forms(pd.Series(["31/01/2024", "", "28/02/2024"]))
     ['%d/%m/%Y']
     """
-    if column.dtype not in ("str", object) or looks_like_dates(column):
+    if column.dtype not in ("str", object) or not head_matches(column, NUMBERS_OF_A_DATE) or looks_like_dates(column):
         return []
     texts = column.dropna().astype(str).str.strip()
     texts = texts[texts != ""]
-    if not len(texts) or not texts.str.contains(r"^\d+[/.-]\d+[/.-]\d+").all():
+    if not len(texts) or not texts.str.contains(f"^{NUMBERS_OF_A_DATE}").all():
         return []
     return [form for form in DATE_FORMS if not pd.to_datetime(texts, format=form, errors="coerce").isna().any()]
 
@@ -139,9 +157,11 @@ def find_form(path: str) -> tuple[TextForm, dict[str, Any], dict[str, str]]:
 
 def _has_decimal_commas(column: pd.Series[Any]) -> bool:
     """Return whether a column of text has numbers, and nothing else, and some of them with a comma."""
+    if not column.str.contains(r"\d,\d").any():
+        return False
     texts = column.str.strip()
     numbers = texts.str.fullmatch(r"[-+]?[\d.]*(,\d+)?") | texts.str.lower().isin(MISSING)
-    return bool(numbers.all()) and bool(texts.str.contains(r"\d,\d").any())
+    return bool(numbers.all())
 
 
 def _find_encoding(path: str) -> str:

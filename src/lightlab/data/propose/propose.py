@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterable
 from contextlib import redirect_stdout
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from lightlab.data.images.stored import Images
 from lightlab.data.propose.columns import (
     TARGET_NAMES,
     find_date_forms,
-    find_fault,
+    find_faults,
     find_form,
     find_image_column,
     find_prose,
@@ -38,7 +38,9 @@ from lightlab.data.rows import Rows
 from lightlab.data.streams.parquet import ParquetStream
 from lightlab.data.streams.shards import ImageShards
 from lightlab.data.streams.source import find_files
-from lightlab.data.tables.read_table import PARQUET, TABS, read_table, without_index
+from lightlab.data.tables.columns import ID_NAME
+from lightlab.data.tables.features import list_first
+from lightlab.data.tables.read_table import PARQUET, TABS, read_header, read_table, without_index
 from lightlab.data.tables.table import TableData
 from lightlab.data.texts.text import TextData
 from lightlab.data_spec import DataSpec
@@ -95,7 +97,8 @@ class Proposal:
                 self.data.setup("fit")
                 self.spec = self.data.connect(None)
         except DataError as error:
-            raise type(error)(sentences(str(error), self.guessed and f"({self.guessed})")) from error
+            ignored = f"Left out before: {self.reasons['ignore']}." if "ignore" in self.options else ""
+            raise type(error)(sentences(str(error), self.guessed and f"({self.guessed}).", ignored)) from error
         self.said = printed.getvalue().splitlines()
 
 
@@ -151,7 +154,8 @@ def _choose_for_folder(folder: Path) -> Callable[[str, list[str]], Proposal]:
 
 def _table(path: str, targets: list[str]) -> Proposal:
     form, options, reasons = find_form(path)
-    table = read_table(path, form)
+    # Numbers are as fit has them; what names rows may be longer than they can be.
+    table = read_table(path, form, [name for name in read_header(path, form) if ID_NAME.search(name)])
     options = {"path": path, **options}
     if pictures := find_image_column(table, Path(path).parent):
         proposal = Proposal(ImageFolderData, options, reasons)
@@ -199,7 +203,8 @@ def _propose_table(path: str, targets: list[str], table: pd.DataFrame, proposal:
         proposal.add("id_column", identifier, "names the rows in predictions; it is no input")
     rows = Rows(inputs.drop(columns=filter(None, [identifier])), None, np.arange(len(table)), path)
     _add_roles(proposal, rows)
-    if bool(inputs.isna().to_numpy().any()) or bool((inputs.astype(str) == "").to_numpy().any()):
+    texts = inputs.select_dtypes(exclude="number").astype(str)
+    if bool(inputs.isna().to_numpy().any()) or bool((texts == "").to_numpy().any()):
         proposal.add(
             "missing_numbers",
             "median",
@@ -226,13 +231,13 @@ def _add_roles(proposal: Proposal, rows: Rows) -> None:
     found = {name: fitting for name in map(str, rows.inputs) if (fitting := find_date_forms(rows.inputs[name]))}
     forms = {name: fitting[0] for name, fitting in found.items()}
     if forms:
-        others = [f"{name} may be {fitting[1]}, too" for name, fitting in found.items() if len(fitting) > 1]
+        others = list_first(f"{name} may be {fitting[1]}, too" for name, fitting in found.items() if len(fitting) > 1)
         how = "columns of dates, and how they are written: d day, m month, Y year"
         proposal.add("dates", forms, "; ".join([how, *others]))
-    faults = {name: fault for name in map(str, rows.inputs) if name not in forms and (fault := find_fault(rows, name))}
+    faults = find_faults(replace(rows, inputs=rows.inputs.drop(columns=list(forms))))
     if faults:
-        why = "; ".join(f"{name}: {fault}" for name, fault in faults.items())
-        proposal.add("ignore", list(faults), f"not used, since they can't be as they are. {why}")
+        why = "; ".join(list_first(f"{name}: {fault}" for name, fault in faults.items()))
+        proposal.add("ignore", list(faults), f"what can't be used as it is. {why}")
 
 
 # Images

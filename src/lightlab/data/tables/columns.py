@@ -18,6 +18,7 @@ from lightlab.errors import DataError
 #: What stands for a missing value in a column of numbers; in a column of text only the empty text does.
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
 BOOLEANS = {"true": "1", "false": "0"}
+SPELLED = {cased: value for word, value in BOOLEANS.items() for cased in (word, word.capitalize(), word.upper())}
 #: A column with some text is taken for misread numbers, and not for categories, from this share of numbers on.
 MOSTLY = 0.5
 #: A number has to stay one in single precision, which networks compute in, when a mean is subtracted from it and it is
@@ -52,13 +53,14 @@ def read_numbers(column: pd.Series[Any]) -> Numbers:
     if column.dtype == "str" and (fast := read_clean_texts(column)) is not None:
         return Numbers(fast, np.zeros(len(fast), dtype=bool))
     codes, distinct = pd.factorize(column)
-    given = pd.Series(distinct, dtype=object).astype(str).str.strip()
-    missing = given.str.lower().isin(MISSING)
-    numbers = pd.to_numeric(given.mask(missing).replace(_cased(BOOLEANS)), errors="coerce")
+    given = [text.strip() for text in pd.Series(distinct, dtype=object).astype(str)]
+    missing = np.array([text.lower() in MISSING for text in given], dtype=bool)
+    spelled = np.array([SPELLED.get(text, text) for text in given], dtype=object)
+    spelled[missing] = None
+    numbers: np.ndarray[Any, Any] = np.asarray(pd.to_numeric(spelled, errors="coerce"), dtype=np.float64)
     # The last place is for values that are missing, whose code is −1.
-    values = np.append(numbers.to_numpy(dtype=np.float64, na_value=np.nan), np.nan)
-    text = np.append(np.isnan(values[:-1]) & ~missing.to_numpy(), False)
-    return Numbers(values[codes], text[codes])
+    values = np.append(numbers, np.nan)
+    return Numbers(values[codes], np.append(np.isnan(numbers) & ~missing, False)[codes])
 
 
 def read_clean_texts(column: pd.Series[Any]) -> np.ndarray[Any, Any] | None:
@@ -70,10 +72,6 @@ def read_clean_texts(column: pd.Series[Any]) -> np.ndarray[Any, Any] | None:
     except pa.ArrowInvalid:
         return None
     return np.asarray(numbers.to_numpy(zero_copy_only=False), dtype=np.float64)
-
-
-def _cased(words: dict[str, str]) -> dict[str, str]:
-    return {spelled: value for word, value in words.items() for spelled in (word, word.capitalize(), word.upper())}
 
 
 def is_numeric(column: pd.Series[Any]) -> bool:

@@ -41,6 +41,9 @@ WHOLE = re.compile(r"-?\d+\.0+")
 #: A category of more different values than this becomes a learned vector, and not one-hot features.
 MOST_ONE_HOT = 32
 
+#: Of columns that are alike so many are named, and the rest counted.
+MOST_LISTED = 8
+
 Embeddings = Literal["auto", "all", "none"] | dict[str, Annotated[int, Field(gt=0)]]
 
 
@@ -96,10 +99,10 @@ class TableOptions:
         roles: dict[str, Iterable[str | None]] = {
             "target": targets,
             "id_column": [id_column],
-            "numeric": self.numeric,
-            "categorical": self.categorical,
+            "numeric": dict.fromkeys(self.numeric),
+            "categorical": dict.fromkeys(self.categorical),
             "dates": self.dates,
-            "ignore": self.ignore,
+            "ignore": dict.fromkeys(self.ignore),
         }
         faults = [
             Fault(("data", second), f"A column has one role. Received {name!r} under {first} and {second}.")
@@ -139,18 +142,20 @@ class Roles:
             DataError: with the reasons.
         """
         if not self.kinds:
-            reasons = "; ".join(f"{name}: {reason}" for name, reason in self.left_out.items())
+            reasons = "; ".join(list_first(f"{name}: {reason}" for name, reason in self.left_out.items()))
             raise DataError(
                 sentences(f"Inputs have at least one column that varies. {source} has none beside the target.", reasons)
             )
 
     def describe(self) -> list[str]:
-        """Return a line for each kind, and one for what is left out."""
+        """Return a line for each kind, and one for each of the first columns that are left out."""
         lines = []
         for kind in ("numeric", "boolean", "date", "categorical"):
             if names := self.named(kind):
                 lines.append(f"{kind}: {_listed(names)}")
-        return lines + [f"left out: {name} ({reason})" for name, reason in self.left_out.items()]
+        return lines + [
+            f"left out: {text}" for text in list_first(f"{name} ({why})" for name, why in self.left_out.items())
+        ]
 
 
 def find_roles(rows: Rows, options: TableOptions) -> Roles:
@@ -180,13 +185,13 @@ def infer_roles(rows: Rows, options: TableOptions) -> Roles:
     """
     table = _table(rows)
     roles = Roles()
+    said = {"numeric": options.numeric, "date": options.dates, "categorical": options.categorical}
+    known = {name: kind for kind, names in said.items() for name in names}
+    ignored = frozenset(options.ignore)
     for name in map(str, table.columns):
-        if name in options.ignore:
+        if name in ignored:
             continue
-        if name in options.numeric or name in options.categorical or name in options.dates:
-            kind = "numeric" if name in options.numeric else "date" if name in options.dates else "categorical"
-        else:
-            kind = _infer_kind(rows, table, name)
+        kind = known.get(name) or _infer_kind(rows, table, name)
         if kind.startswith("left out: "):
             roles.left_out[name] = kind.removeprefix("left out: ")
         else:
@@ -326,6 +331,7 @@ def encode_table(
     check_trained_columns(spec, list(map(str, table.columns)), rows.source)
     encoded = np.empty((len(table), len(spec.columns) + len(spec.categories)), dtype=np.float32)
     places = {name: place for place, name in enumerate(spec.columns)}
+    indicated = frozenset(spec.indicators)
     for name, values in read_columns(rows, table, _direct(spec), spec.dates):
         if name not in places:
             continue
@@ -333,7 +339,7 @@ def encode_table(
         given = name if name in table else name.rsplit(".", 1)[0]
         if missing.any() and not spec.fill:
             refuse_missing(rows, table, given, missing)
-        if missing.any() and name not in spec.indicators and given not in said:
+        if missing.any() and name not in indicated and given not in said:
             said.add(given)
             _say(f"filled: {int(missing.sum())} of {len(rows)} rows of {rows.source} lack {given}, which training has")
         _check_near(rows, table, given, (values - spec.offset[places[name]]) / spec.scale[places[name]])
@@ -373,11 +379,10 @@ def _check_near(rows: Rows, table: pd.DataFrame, name: str, normalized: np.ndarr
 
 
 def describe_fill(spec: InputSpec, options: TableOptions) -> list[str]:
-    """Return a line for each column that lacks numbers in training: what stands for them."""
-    return [
-        f"filled: {name}, where it is missing, by the {options.missing_numbers} {spec.fill[spec.columns.index(name)]:g}"
-        for name in spec.indicators
-    ]
+    """Return a line for each of the first columns that lack numbers in training: what stands for them."""
+    fill = dict(zip(spec.columns, spec.fill, strict=False))  # without fill there are no indicators
+    how = f"where it is missing, by the {options.missing_numbers}"
+    return [f"filled: {text}" for text in list_first(f"{name}, {how} {fill[name]:g}" for name in spec.indicators)]
 
 
 def check_trained_columns(spec: InputSpec, known: list[str], source: str) -> list[str]:
@@ -392,8 +397,9 @@ def check_trained_columns(spec: InputSpec, known: list[str], source: str) -> lis
         DataError: the table lacks one.
     """
     names = [*_direct(spec), *spec.dates, *spec.categories]
+    there = frozenset(known)
     for name in names:
-        if name not in known:
+        if name not in there:
             near = did_you_mean(name, known)
             raise DataError(sentences(f"The model was trained with a column {name!r}. {source} has none.", near))
     return names
@@ -525,8 +531,14 @@ def _embedding_lengths(categories: dict[str, tuple[str, ...]], embeddings: Embed
     return {name: round(1.6 * len(values) ** 0.56) for name, values in categories.items() if len(values) >= least}
 
 
-def _listed(names: list[str], most: int = 8) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:MOST_LISTED]) + (f" and {len(names) - MOST_LISTED} more" if names[MOST_LISTED:] else "")
+
+
+def list_first(texts: Iterable[str]) -> list[str]:
+    """Return the first of many texts, and how many more there are: thousands of columns may be alike."""
+    given = list(texts)
+    return given[:MOST_LISTED] + ([f"{len(given) - MOST_LISTED} more columns"] if given[MOST_LISTED:] else [])
 
 
 _say = rank_zero_only(terminal.say)

@@ -30,8 +30,8 @@ TABS = (".tsv", ".tab")
 UNNAMED = "unnamed"
 #: The index of a DataFrame, as pandas writes it into Parquet.
 INDEX = re.compile(r"__index_level_\d+__")
-#: Bytes of a CSV file that are read at once.
-BLOCK = 8 << 20
+#: Bytes of a CSV file that are read at once; more where a line is longer, up to what Arrow can.
+BLOCK, LARGEST_BLOCK = 8 << 20, (1 << 31) - 1
 #: Other separators that people use, by which a file with one wide column is recognised.
 SEPARATORS = ",;\t|"
 
@@ -93,8 +93,8 @@ def read_table(path: str, form: TextForm = TextForm(), text: Collection[str] | L
     file = find_file(path, "A table is read from a CSV or Parquet file")
     if file.suffix.lower() in PARQUET:
         return _read_parquet(file, path)
-    header = _read_header(path, form)
-    table = _read_csv(path, form, set(header) - set(header if text == "all" else text), header)
+    header = read_header(path, form)
+    table = _read_csv(path, form, set(header) - set(header if text == "all" else text), header, BLOCK)
     if "" in table:  # as pandas writes the numbers of the rows
         table = table.rename(columns={"": UNNAMED})
         say(f"column 1 of {path} has no name: it is called {UNNAMED}")
@@ -128,7 +128,12 @@ def locate_row(path: str, form: TextForm, row: Any) -> str:
     return f"{path}:{number}"
 
 
-def _read_header(path: str, form: TextForm) -> list[str]:
+def read_header(path: str, form: TextForm) -> list[str]:
+    """Return the names of the columns of a CSV file.
+
+    Raises:
+        DataError: the file can't be read, or its first line is no header.
+    """
     try:
         _, header = next(form.reader(path), (1, []))
     except (UnicodeError, LookupError) as cause:
@@ -157,24 +162,28 @@ def _read_header(path: str, form: TextForm) -> list[str]:
     return header
 
 
-def _read_csv(path: str, form: TextForm, candidates: set[str], header: list[str]) -> pd.DataFrame:
+def _read_csv(path: str, form: TextForm, candidates: set[str], header: list[str], block: int) -> pd.DataFrame:
     """Read a CSV file; those of the candidates that hold nothing but numbers become numbers.
 
     The first block tells which these are. Where a later one has text in such a column, all is read as text.
+    A line has to fit in a block: where one does not, all is read in larger ones.
     """
     try:
-        with _open_csv(path, form, dict.fromkeys(header, pa.large_string())) as reader:
+        with _open_csv(path, form, dict.fromkeys(header, pa.large_string()), block) as reader:
             first = next(iter(reader), None)
         texts = _as_frame(pa.table(first), form, path) if first is not None else pd.DataFrame()
         numeric = {name for name in candidates & set(texts) if _has_numbers(texts[name])}
         try:
-            return _read_whole(path, form, header, numeric)
+            return _read_whole(path, form, header, numeric, block)
         except pa.ArrowInvalid:
-            table = _read_whole(path, form, header, set())
+            table = _read_whole(path, form, header, set(), block)
             numbers = {name: read_clean_texts(table[name]) for name in numeric}
             return table.assign(**{name: values for name, values in numbers.items() if values is not None})
     except (pa.ArrowInvalid, pa.ArrowKeyError, UnicodeError, OSError) as cause:
         _find_bad_line(path, form)
+        largest = min(2 * Path(path).stat().st_size, LARGEST_BLOCK)  # in UTF-8 text of another encoding may be longer
+        if "straddl" in str(cause) and block < largest:
+            return _read_csv(path, form, candidates, header, min(8 * block, largest))
         raise DataError(f"{path} can't be read as CSV: {cause}.") from cause
 
 
@@ -184,10 +193,10 @@ def _has_numbers(column: pd.Series[Any]) -> bool:
     return numbers is not None and not np.isnan(numbers).all()
 
 
-def _open_csv(path: str, form: TextForm, types: dict[str, Any]) -> Any:
+def _open_csv(path: str, form: TextForm, types: dict[str, Any], block: int) -> Any:
     return arrow_csv.open_csv(
         path,
-        read_options=arrow_csv.ReadOptions(encoding=form.encoding, block_size=BLOCK),
+        read_options=arrow_csv.ReadOptions(encoding=form.encoding, block_size=block),
         parse_options=arrow_csv.ParseOptions(delimiter=form.separator_of(path), newlines_in_values=True),
         convert_options=arrow_csv.ConvertOptions(
             column_types=types,
@@ -198,9 +207,9 @@ def _open_csv(path: str, form: TextForm, types: dict[str, Any]) -> Any:
     )
 
 
-def _read_whole(path: str, form: TextForm, header: list[str], numeric: set[str]) -> pd.DataFrame:
+def _read_whole(path: str, form: TextForm, header: list[str], numeric: set[str], block: int) -> pd.DataFrame:
     types = {name: pa.float64() if name in numeric else pa.large_string() for name in header}
-    with _open_csv(path, form, types) as reader:
+    with _open_csv(path, form, types, block) as reader:
         return _as_frame(reader.read_all(), form, path)
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lightlab.inspect.bars import draw_bars
 from lightlab.inspect.compare.comparison import Comparison
 from lightlab.inspect.compare.differences import Differences, shorten_keys
 from lightlab.inspect.compare.row import Row
 from lightlab.inspect.tensorboard.hyperparameters import Plain
 
-BARS = "▁▂▃▄▅▆▇█"
 #: So many bars a curve has at most; and so many runs are named.
 MOST_BARS, MOST_NAMES = 12, 3
 NOTHING = "–"
@@ -59,7 +58,7 @@ def make_columns(comparison: Comparison) -> list[Column]:
         Column("seconds", [f"{row.seconds:.1f}" for row in rows], rank=7),
         *_parameters(rows),
         Column("verdict", [_verdict(row) for row in rows], rank=1, numbers=False),
-        Column("curve", [draw_bars(_curve(row, comparison.monitor)) for row in rows], rank=5, numbers=False),
+        Column("curve", [draw_bars(_curve(row, comparison.monitor), MOST_BARS) for row in rows], rank=5, numbers=False),
     ]
 
 
@@ -159,17 +158,3 @@ def enumerate_names(names: Sequence[str], most: int = MOST_NAMES) -> str:
 
 def _spread(figures: tuple[float, float] | None) -> str:
     return NOTHING if figures is None else f"{write_figure(figures[0])} ± {figures[1]:.2g}"
-
-
-def draw_bars(values: Sequence[float]) -> str:
-    """Return a curve as a line of bars, from the lowest value to the highest; ``?`` stands for what is no number.
-
-    >>> draw_bars([2.0, 1.0, 0.5, 0.25, 0.2, 0.3])
-    '█▄▂▁▁▁'
-    """
-    count = min(len(values), MOST_BARS)
-    shown = [values[round(place * (len(values) - 1) / max(count - 1, 1))] for place in range(count)]
-    known = [value for value in shown if math.isfinite(value)]
-    low, high = min(known, default=0.0), max(known, default=0.0)
-    step = (high - low) / (len(BARS) - 1) or 1.0
-    return "".join(BARS[round((value - low) / step)] if math.isfinite(value) else "?" for value in shown)

@@ -38,8 +38,8 @@ class Checkpoint:
 
     path: str
     size: int | None
-    sha256: str
-    md5: str
+    sha256: str | None
+    md5: str | None
     verdict: str
     changed: bool = False
 
@@ -83,7 +83,7 @@ class Content:
 
     @property
     def best_epoch(self) -> int | None:
-        """The one whose weights were kept."""
+        """The one whose weights were kept; the last where none were."""
         return self.outcome.best_epoch if self.outcome else None
 
     @property
@@ -116,8 +116,8 @@ class Content:
         rows = [
             ("file", self.checkpoint.path),
             ("size", size),
-            ("SHA-256", self.checkpoint.sha256),
-            ("MD5", self.checkpoint.md5),
+            ("SHA-256", self.checkpoint.sha256 or tables.NONE),
+            ("MD5", self.checkpoint.md5 or tables.NONE),
             ("state", self.checkpoint.verdict),
         ]
         return Table(("what", "value"), rows, text=2)
@@ -167,7 +167,9 @@ def read_content(run: Run) -> Content:
 def _check(file: Path, outcome: Outcome | None) -> Checkpoint:
     """Hold the checkpoint against what was known of it when training ended."""
     path = file.relative_to(file.parents[1]).as_posix()
-    then = (outcome.sha256, outcome.md5) if outcome else (tables.NONE, tables.NONE)
+    then = outcome.sha256 if outcome else None, outcome.md5 if outcome else None
+    if outcome and not outcome.checkpoint:
+        return Checkpoint(path, None, *then, "No weights were kept: trainer.enable_checkpointing is false.")
     if not file.is_file():
         return Checkpoint(path, None, *then, "There is no such file any more." if outcome else "There is no such file.")
     found = digests(file)

@@ -10,7 +10,8 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from lightlab.inspect import figures
-from lightlab.inspect.evaluation import Confusion, Curve, LayerRecord, Residuals, SplitRecord
+from lightlab.inspect.evaluation import Confusion, Curve, Evaluation, LayerRecord, Residuals, SplitRecord
+from lightlab.inspect.evaluation.left_out import say_left_out
 from lightlab.inspect.figures import Chart
 from lightlab.inspect.report.tables import number, percent
 
@@ -83,10 +84,9 @@ def of_split(name: str, record: SplitRecord) -> list[Picture]:
     return [_picture(figure, f"{name}, {words}.", caption) for figure, words, caption in drawn]
 
 
-def left_out(record: SplitRecord) -> str:
-    """Return what is to be said of labels or targets without charts."""
-    count = max(len(record.confusions), len(record.residuals))
-    return f"The first {MOST} of {count} are shown." if count > MOST else ""
+def left_out(evaluation: Evaluation, record: SplitRecord) -> str:
+    """Return what is to be said of classes, labels or targets without charts."""
+    return say_left_out(evaluation, record, MOST)
 
 
 def _say_confusion(confusion: Confusion) -> str:

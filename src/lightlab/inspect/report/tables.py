@@ -7,18 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from lightlab.inspect.data_text import figure
+from lightlab.inspect.bars import draw_bars
 from lightlab.inspect.evaluation import Confusion, LayerRecord, Mistake, Residuals, SampleLoss, SplitRecord
 from lightlab.inspect.figures import metric_charts
+from lightlab.inspect.numbers import figure, percentage
 from lightlab.inspect.outcome import Outcome
 from lightlab.inspect.summary import Summary
 
 NONE = "–"
-#: From low to high.
-BARS = "▁▂▃▄▅▆▇█"
 MOST_BARS = 30
 SPLITS = {"train": "train", "val": "validation", "test": "test"}
 
@@ -47,7 +45,7 @@ def number(value: float | None) -> str:
     >>> number(0.98154), number(151498.0), number(float("nan"))
     ('0.9815', '151,498', '–')
     """
-    return NONE if value is None or math.isnan(value) else figure(value)
+    return figure(None if value is None or math.isnan(value) else value, NONE)
 
 
 def percent(value: float | None) -> str:
@@ -56,7 +54,7 @@ def percent(value: float | None) -> str:
     >>> percent(0.256)
     '25.6%'
     """
-    return NONE if value is None else f"{value:.1%}"
+    return percentage(value, NONE)
 
 
 # Figures
@@ -95,23 +93,8 @@ def curves(history: pd.DataFrame, best_epoch: int | None) -> Table:
             figures = [
                 number(float(part.iloc[-1])) if len(part) else NONE for part in (seen[column][:1], best, seen[column])
             ]
-            rows.append((f"{chart.title}, {split}", sparkline(seen[column].tolist()), *figures))
+            rows.append((f"{chart.title}, {split}", draw_bars(seen[column].tolist(), MOST_BARS), *figures))
     return Table(("metric", "curve", "first", "best epoch", "last"), rows, text=2)
-
-
-def sparkline(values: Sequence[float]) -> str:
-    """Return a curve of letters.
-
-    >>> sparkline([0, 1, 2, 4, 8])
-    '▁▁▂▄█'
-    """
-    finite = [value for value in values if math.isfinite(value)]
-    if not finite:
-        return ""
-    places = np.linspace(0, len(finite) - 1, min(len(finite), MOST_BARS)).round().astype(int)
-    shown = [finite[place] for place in places]
-    low, high = min(shown), max(shown)
-    return "".join(BARS[int((value - low) / ((high - low) or 1) * (len(BARS) - 1))] for value in shown)
 
 
 # The network

@@ -12,7 +12,9 @@ from torch import Tensor
 from lightlab.data.base import Data
 from lightlab.inspect.contact_sheet import Sheet, Tile
 from lightlab.inspect.evaluation import Evaluation, Mistake, SplitRecord
+from lightlab.inspect.evaluation.curves import MOST_CURVES
 from lightlab.inspect.evaluation.describe import tell_answers
+from lightlab.inspect.evaluation.left_out import say_left_out
 from lightlab.inspect.evaluation.look import Answers
 from lightlab.inspect.outcome import Outcome
 from lightlab.inspect.pictures import are_images, from_text, pixel_range, to_pixels
@@ -147,6 +149,8 @@ class Board:
             record = evaluation.splits[split]
             step = logger.place_of(outcome)
             logger.log_images(self._charts(record), step)
+            if said := say_left_out(evaluation, record, MOST_CURVES):
+                logger.log_texts({"charts_left_out": said})
             self._show_mistakes(logger, record.mistakes, step)
             if len(answers[split].features):
                 self._show_embeddings(logger, model, split, answers[split])

@@ -12,6 +12,7 @@ from torch.utils.tensorboard import SummaryWriter
 from lightlab.inspect.evaluation.layers import weighted_modules
 from lightlab.inspect.names import config_layers
 from lightlab.module import Model
+from lightlab.processes import are_together
 
 #: Bins of a histogram; TensorBoard draws 30.
 BINS = 32
@@ -119,7 +120,7 @@ def count(tensors: Mapping[str, Tensor], over_processes: bool = False) -> dict[s
     Returns:
         edges of bins, (BINS + 1,), counts of each, (BINS,), and number, sum and sum of squares, (3,), all on the CPU.
     """
-    together = over_processes and distributed.is_available() and distributed.is_initialized()
+    together = over_processes and are_together()
     found = {}
     for name, tensor in tensors.items():
         values = _sample(tensor)

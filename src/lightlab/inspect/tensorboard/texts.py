@@ -7,6 +7,7 @@ from typing import Any
 
 from lightlab.inspect.evaluation import Mistake
 from lightlab.inspect.markdown import escape, fence, table
+from lightlab.inspect.numbers import figure
 from lightlab.inspect.summary import summarize
 from lightlab.inspect.summary_text import as_markdown
 from lightlab.module import Model
@@ -47,14 +48,10 @@ def mistakes_text(mistakes: Sequence[Mistake]) -> str:
     heading = ["row", "loss", "true", "predicted", *(["probability"] if probabilities else []), *columns]
     lines = []
     for mistake in mistakes:
-        sure = [_number(mistake.probability)] if probabilities else []
+        sure = [figure(mistake.probability)] if probabilities else []
         values = [mistake.values.get(column, "") for column in columns]
-        lines.append([mistake.row, _number(mistake.loss), mistake.true, mistake.predicted, *sure, *values])
+        lines.append([mistake.row, figure(mistake.loss), mistake.true, mistake.predicted, *sure, *values])
     return _table(heading, lines)
-
-
-def _number(number: float | None) -> str:
-    return "-" if number is None else f"{number:.4g}"
 
 
 def _table(heading: Sequence[str], lines: Iterable[Sequence[Any]]) -> str:
