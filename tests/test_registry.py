@@ -123,15 +123,17 @@ def test_error_in_a_constructor_is_not_masked(layer, error):
 
 
 @pytest.mark.parametrize("error", [KeyError, AttributeError, ImportError, OSError])
-def test_bug_in_a_constructor_passes(layer, error):
-    """What can only be a bug in the layer comes through as it is, traceback and all."""
+def test_bug_in_a_constructor_is_named(layer, error):
+    """What can only be a bug in the layer's code comes with its kind and its line, and is attached."""
 
     def fragile() -> nn.Module:
         raise error("cheese")
 
     layer("fragile", fragile)
-    with pytest.raises(error, match="cheese"):
+    said = rf"layers\[0\]: fragile can't be built .*: it raised {error.__name__}: '?cheese'? \(.*test_registry.py:\d+\)"
+    with pytest.raises(ConfigError, match=said) as caught:
         build_network(["fragile"], (3,))
+    assert isinstance(caught.value.__cause__, error)
 
 
 def test_layer_that_returns_no_module(layer):

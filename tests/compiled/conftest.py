@@ -24,7 +24,7 @@ class Compiled(NamedTuple):
 
 def work(folder, **environment):
     """Let the worker do what a folder's request asks for, and return its exit code and what it printed."""
-    call = [sys.executable, "-m", "lightlab.compiled.worker", str(folder)]
+    call = [sys.executable, "-m", "lightlab.compiled.worker", str(folder), str(os.getpid())]
     environment = {**os.environ, **environment}
     done = subprocess.run(call, env=environment, capture_output=True, text=True, check=False, timeout=300)
     return done.returncode, done.stdout + done.stderr

@@ -57,13 +57,13 @@ def test_no_compiler(asked, tmp_path):
 
 
 CHILD = """
-import os, sys
+import sys
 from pathlib import Path
 from lightlab.compiled.worker import end_with
 print("ready", flush=True)
-end_with(os.getppid(), Path(sys.argv[1]))
+end_with(int(sys.argv[2]), Path(sys.argv[1]))
 """
-PARENT = "import subprocess, sys; subprocess.run([sys.executable, '-c', *sys.argv[1:]])"
+PARENT = "import os, subprocess, sys; subprocess.run([sys.executable, '-c', *sys.argv[1:], str(os.getpid())])"
 
 
 def test_ends_with_a_training_that_was_killed(tmp_path):

@@ -88,11 +88,11 @@ def test_depth():
     model = build(layers, (4,))
     names = {depth: [row.name for row in summarize(model, depth).layers] for depth in (1, 2, 3)}
     assert names[1] == ["preprocess", "0 residual", "1 parallel", "head"]
-    inner = ["inner Sequential", "shortcut Identity", "activation Identity"]
-    branches = ["branches.0 Sequential", "branches.1 Sequential"]
+    inner = ["inner Stack", "shortcut Identity", "activation Identity"]
+    branches = ["branches.0 Stack", "branches.1 Stack"]
     assert names[2] == ["preprocess", "0 residual", *inner, "1 parallel", *branches, "head", "linear Linear"]
     assert names[3][3] == "0 dense"
-    assert names[3][7:9] == ["branches.0 Sequential", "0 nn.GELU"]
+    assert names[3][7:9] == ["branches.0 Stack", "0 nn.GELU"]
     depths = [row.depth for row in summarize(model, 3).layers]
     assert depths == [0, 0, 1, 2, 1, 1, 0, 1, 2, 1, 0, 1]
 

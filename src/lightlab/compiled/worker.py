@@ -1,4 +1,7 @@
-"""The process that compiles a step, beside the training: ``python -m lightlab.compiled.worker FOLDER``."""
+"""The process that compiles a step, beside the training: ``python -m lightlab.compiled.worker FOLDER TRAINING``.
+
+TRAINING is the number of the training's process, which may have ended before anything here runs.
+"""
 
 from __future__ import annotations
 
@@ -88,5 +91,5 @@ def end_with(parent: int, folder: Path) -> None:
 if __name__ == "__main__":
     if hasattr(os, "nice"):
         os.nice(NICENESS)
-        threading.Thread(target=end_with, args=(os.getppid(), Path(sys.argv[1])), daemon=True).start()
+        threading.Thread(target=end_with, args=(int(sys.argv[2]), Path(sys.argv[1])), daemon=True).start()
     sys.exit(main(Path(sys.argv[1])))

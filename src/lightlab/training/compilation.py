@@ -223,7 +223,7 @@ class Compilation:
         self._request.write(self._folder)
         paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
         self._process = subprocess.Popen(  # noqa: S603 - all of its words are written here
-            [sys.executable, "-P", "-m", "lightlab.compiled.worker", str(self._folder)],
+            [sys.executable, "-P", "-m", "lightlab.compiled.worker", str(self._folder), str(os.getpid())],
             process_group=0,
             env={**os.environ, "PYTHONPATH": paths},
             stdin=subprocess.DEVNULL,
