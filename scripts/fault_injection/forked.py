@@ -20,6 +20,8 @@ from types import ModuleType
 
 #: What is imported once.
 IMPORTED = ["lightlab.commands.trainer", "lightlab.data", "lightlab.inspect", "sklearn.datasets"]
+# Read as the first of these processes starts: what has threads of OpenMP's waits for ever once it is forked.
+os.environ["OMP_NUM_THREADS"] = "1"
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(IMPORTED)
 #: Whoever starts a process, or looks after one, looks after all, which only one thread may do at a time.
