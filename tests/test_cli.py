@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import torch
 
 import lightlab
 from lightlab.cli import USAGE, main
@@ -279,3 +280,13 @@ def test_characters_that_the_terminal_does_not_have():
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stderr) == (0, "")
     assert "[--config FILE \\u2026]" in result.stdout
+
+
+def test_out_of_memory_anywhere(monkeypatch, capsys):
+    """What takes more memory than there is, wherever it does, is wrong input: how much it was, and what to do."""
+    monkeypatch.setattr("lightlab.cli.load_plugins", lambda: torch.empty(2**50))
+    assert main(["list"]) == 2
+    error = capsys.readouterr().err
+    assert "fits into memory. Received: " in error
+    assert "4503599627370496 bytes" in error
+    assert "not foreseen" not in error

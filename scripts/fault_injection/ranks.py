@@ -202,7 +202,8 @@ def lose_rank(laboratory: Laboratory) -> Finding:
         for kind, (number, longest) in LOSSES.items():
             seconds, code, said = _strike(laboratory, (*endless, *options), rank, number, longest)
             (*_, error), is_said_once = said.split("error:"), said.count("error:") == 1
-            is_named = f"rank {rank} " in error and is_said_once and "Traceback" not in said
+            blamed = re.search(r"rank (\d+)", error)
+            is_named = blamed and int(blamed[1]) == rank and is_said_once and "Traceback" not in said
             found[kind].append(seconds if code != 0 and is_named else None)
     watched = WATCHED_QUICKLY if laboratory.quick else WATCHED
     (folder / "stock.py").write_text(STOCK_TRAINING)

@@ -97,6 +97,12 @@ def _answer(rest: list[str]) -> int:
             say(f"lightlab: error: {error.filename} can't be used: {error.strerror}.", is_error=True)
             return WRONG_INPUT
         text = str(error).strip() or "no message"
+        if _is_out_of_memory(error):
+            received = "" if isinstance(error, MemoryError) else f" Received: {text.splitlines()[0]}."
+            rule = "What is read, built and computed fits into memory."
+            near = "Take fewer rows, smaller layers or a smaller data.batch_size."
+            say(f"lightlab: error: {sentences(rule + received, near)}", is_error=True)
+            return WRONG_INPUT
         say(f"lightlab: error: {type(error).__name__}: {text}", is_error=True)
         say("lightlab: this was not foreseen; --debug shows the traceback.", is_error=True)
         return UNFORESEEN
@@ -104,6 +110,12 @@ def _answer(rest: list[str]) -> int:
         gc.unfreeze()  # for whoever goes on in this process, as a notebook does
         if collects:
             gc.enable()
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    from lightlab.training.memory import is_out_of_memory  # which imports torch
+
+    return is_out_of_memory(error)
 
 
 def _say_interrupted(interrupted: Interrupted, arguments: list[str]) -> None:

@@ -115,8 +115,11 @@ def test_nothing_fits(hungry):
 
 
 def test_trials_leave_nothing_behind(hungry):
-    """Generators, weights, statistics and gradients are as they were."""
-    data, model = BundledData("wine", batch_size="auto"), Model([{"dense": 4}, "batch_norm", {hungry: 20}])
+    """Generators, weights, statistics and gradients are as they were, after trials that failed, too."""
+    data, model = (
+        BundledData("wine", batch_size="auto"),
+        Model([{"dense": 4}, "batch_norm", {"dropout": 0.3}, {hungry: 20}]),
+    )
     trainer = Trainer(accelerator="cpu", max_epochs=1, **QUIET)
     data.trainer = trainer
     trainer.strategy.connect(model)

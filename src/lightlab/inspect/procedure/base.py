@@ -13,7 +13,6 @@ from typing import Any, Literal, cast
 
 import numpy as np
 import torch
-from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -24,6 +23,7 @@ from lightlab.errors import LightlabError
 from lightlab.heads.base import Head
 from lightlab.layers.base import penalty
 from lightlab.module import Model
+from lightlab.random_state import random_state, set_random_state
 
 #: What came out of a step. A warning is what may well be meant so; it fails nothing.
 Verdict = Literal["ok", "warning", "failed", "skipped"]
@@ -76,11 +76,15 @@ def seeded(seed: int) -> Iterator[None]:
     ...     bool(torch.rand(1) == first)
     True
     """
-    with isolate_rng(include_cuda=False):
+    here = torch.device("cpu")
+    before = random_state(here)
+    try:
         random.seed(seed)
         np.random.seed(seed)
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed GPUs, too
         yield
+    finally:
+        set_random_state(before, here)
 
 
 class Subject:
