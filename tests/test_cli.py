@@ -185,6 +185,16 @@ def test_answers_that_nobody_reads(monkeypatch, capfd):
     assert not Path("runs").exists()
 
 
+@pytest.mark.parametrize("call", [["--version"], ["list"], ["fit", "--help"]], ids=" ".join)
+def test_answers_that_cant_be_written(call, monkeypatch, capfd):
+    """A full disk is said, and is no success."""
+    with suppress(OSError), open("/dev/full", "w") as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        assert main(call) == 2
+    said = "lightlab: error: standard output can't be written to: No space left on device.\n"
+    assert capfd.readouterr().err == said
+
+
 def test_streams_that_are_closed():
     """A process without standard streams does what it is told, and no file of its own gets their numbers."""
     Path("streams.py").write_text(

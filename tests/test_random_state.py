@@ -1,12 +1,13 @@
 """Generators of random numbers go on from where they were."""
 
 import random
+from contextlib import suppress
 
 import numpy as np
 import torch
 
 from lightlab.checkpoints import write_checkpoint
-from lightlab.random_state import random_state, set_random_state
+from lightlab.random_state import random_state, random_state_kept, set_random_state
 
 CPU = torch.device("cpu")
 
@@ -23,6 +24,16 @@ def test_what_is_drawn_is_drawn_again(tmp_path):
     first = draw()
     assert draw() != first
     set_random_state(state, CPU)
+    assert draw() == first
+
+
+def test_errors_draw_nothing():
+    """What is drawn before an error, by any generator, is drawn again after it."""
+    state = random_state(CPU)
+    first = draw()
+    set_random_state(state, CPU)
+    with suppress(KeyError), random_state_kept(CPU):
+        raise KeyError(draw())
     assert draw() == first
 
 

@@ -19,7 +19,13 @@ from pathlib import Path
 from types import ModuleType
 
 #: What is imported once.
-IMPORTED = ["lightlab.commands.trainer", "lightlab.data", "lightlab.inspect", "sklearn.datasets"]
+IMPORTED = [
+    "lightlab.commands.fit",
+    "lightlab.commands.evaluation",
+    "lightlab.data",
+    "lightlab.inspect",
+    "sklearn.datasets",
+]
 # Read as the first of these processes starts: what has threads of OpenMP's waits for ever once it is forked.
 os.environ["OMP_NUM_THREADS"] = "1"
 CONTEXT = multiprocessing.get_context("forkserver")

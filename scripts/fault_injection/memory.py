@@ -46,7 +46,7 @@ def hungry() -> nn.Module:
 LIMITED = """
 import os, resource, sys
 import torch
-import lightlab.cli, lightlab.commands.trainer, lightlab.data.synthetic
+import lightlab.cli, lightlab.commands.fit, lightlab.data.synthetic
 torch.ones(2, 2, requires_grad=True).sum().backward()
 pages = int(open("/proc/self/statm").read().split()[0])
 most = pages * os.sysconf("SC_PAGE_SIZE") + int(sys.argv[1]) * 2**20

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -37,3 +38,24 @@ def set_random_state(state: Mapping[str, Any], device: torch.device) -> None:
     random.setstate(state["python"])
     if device.type == "cuda" and "cuda" in state:
         torch.cuda.set_rng_state(state["cuda"], device)
+
+
+@contextmanager
+def random_state_kept(device: torch.device) -> Iterator[None]:
+    """Have the generators stand where they did before, whatever is drawn within, and also where that raises.
+
+    Lightning's ``isolate_rng`` leaves them where an error found them.
+
+    >>> with random_state_kept(torch.device("cpu")):
+    ...     first = torch.rand(1)
+    >>> bool(torch.rand(1) == first)
+    True
+
+    Args:
+        device: that computes.
+    """
+    before = random_state(device)
+    try:
+        yield
+    finally:
+        set_random_state(before, device)

@@ -18,6 +18,8 @@ from lightlab.errors import RunError
 #: lines and tabs.
 _STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
+UNWRITABLE = "standard output can't be written to"
+
 
 def printable(text: object) -> str:
     r"""Return a text in which what would steer a terminal is shown, as JSON and YAML write it, and does nothing.
@@ -38,8 +40,17 @@ def say(*parts: object, sep: str = " ", end: str = "\n", is_error: bool = False)
         sep: between them.
         end: behind them.
         is_error: whether it goes to standard error.
+
+    Raises:
+        RunError: standard output can't be written to, as on a full disk.
+        BrokenPipeError: nobody reads it any more.
     """
-    print(*map(printable, parts), sep=sep, end=end, file=sys.stderr if is_error else None, flush=True)
+    try:
+        print(*map(printable, parts), sep=sep, end=end, file=sys.stderr if is_error else None, flush=True)
+    except OSError as error:
+        if is_error or isinstance(error, BrokenPipeError):
+            raise
+        raise RunError(f"{UNWRITABLE}: {error.strerror}.") from error
 
 
 @contextmanager
@@ -60,7 +71,7 @@ def lasting_output(work: str) -> Iterator[None]:
         if error.errno == errno.EPIPE or was_terminal:
             say(f"lightlab: standard output has no reader any more; {work} goes on without it.", is_error=True)
         else:
-            failures.append(f"standard output can't be written to: {error.strerror}")
+            failures.append(f"{UNWRITABLE}: {error.strerror}")
             say(f"lightlab: {failures[0]}; {work} goes on without it.", is_error=True)
 
     before = sys.stdout, sys.stderr

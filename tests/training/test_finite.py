@@ -454,6 +454,12 @@ def _mask() -> nn.Module:
     return Mask()
 
 
+def fit_with(plugin):
+    """Train as c.yaml says, with a plugin, in processes of their own; return what came of it."""
+    call = [Path(sys.executable).with_name("lightlab"), "fit", "--plugin", plugin, "--config", "c.yaml"]
+    return subprocess.run(call, capture_output=True, text=True, check=False, timeout=120)
+
+
 PLUGIN = """\
 import os, torch
 from lightlab import LAYERS
@@ -501,8 +507,7 @@ def test_checkpoint_of_two_processes():
         "trainer: {max_epochs: 2, accelerator: cpu, devices: 2, strategy: ddp, callbacks: [{class_path: spoil.Spoil},\n"
         "  {class_path: ModelCheckpoint, init_args: {every_n_train_steps: 1, save_top_k: -1}}]}\n"
     )
-    call = [Path(sys.executable).with_name("lightlab"), "fit", "--plugin", "spoil", "--config", "c.yaml"]
-    done = subprocess.run(call, capture_output=True, text=True, check=False, timeout=120)
+    done = fit_with("spoil")
     assert done.returncode == 2
     said = "Training goes by finite numbers. In step 3 (batch 3 of epoch 1) or before it came to others, in weights of"
     assert f"{said} network.1_batch_norm.running_mean" in done.stderr
@@ -519,8 +524,7 @@ def test_two_processes(kind):
         "model: {problem: multiclass, layers: [{dense: 8}, faulty_on_two, {dense: 4}]}\ntensorboard: null\n"
         "trainer: {max_epochs: 3, accelerator: cpu, devices: 2, strategy: ddp}\n"
     )
-    call = [Path(sys.executable).with_name("lightlab"), "fit", "--plugin", "on_two", "--config", "c.yaml"]
-    done = subprocess.run(call, capture_output=True, text=True, check=False, timeout=120)
+    done = fit_with("on_two")
     assert done.returncode == 2
     assert done.stderr.count("In step 19 (batch 3 of epoch 2)") == 1
     assert "model.layers[1].faulty_on_two" in done.stderr
@@ -566,8 +570,7 @@ def test_row_of_one_process(policy):
         "model: {problem: binary, layers: [root, {dense: 4}]}\ntensorboard: null\n"
         "trainer: {max_epochs: 1, accelerator: cpu, devices: 2, strategy: ddp}\n"
     )
-    call = [Path(sys.executable).with_name("lightlab"), "fit", "--plugin", "rows", "--config", "c.yaml"]
-    done = subprocess.run(call, capture_output=True, text=True, check=False, timeout=120)
+    done = fit_with("rows")
     assert done.returncode == (2 if policy == "stop" else 0)
     assert Path("odd1").exists()
     assert policy == "skip" or not Path("odd0").exists()  # what goes on is evaluated by the first

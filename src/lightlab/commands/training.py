@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from lightlab.commands.options import PRINT_CONFIG
 from lightlab.commands.verbs import TRAINER_VERBS
@@ -13,6 +14,9 @@ from lightlab.interruption import heed
 from lightlab.signatures import Parameter
 from lightlab.signatures.words import type_in_words, value_in_yaml, without_markup
 from lightlab.terminal import say
+
+if TYPE_CHECKING:
+    from lightlab.commands.trainer import TrainerVerb
 
 USAGE = """usage: lightlab {verb} --config FILE [--config FILE …] [--KEY VALUE …] [--plugin MODULE]
 
@@ -41,10 +45,19 @@ def run(verb: str, arguments: list[str]) -> None:
 
             say(config_text(call.config), end="")
             return
-        from lightlab.commands import trainer
-
         heed()
-        trainer.run(call)
+        _class_of(verb)(call)
+
+
+def _class_of(verb: str) -> type[TrainerVerb]:
+    """Return what carries a verb out, imported only now: it brings Lightning."""
+    if verb == "fit":
+        from lightlab.commands.fit import Fit
+
+        return Fit
+    from lightlab.commands.evaluation import Evaluation, Prediction
+
+    return Prediction if verb == "predict" else Evaluation
 
 
 def help_text(verb: str) -> str:

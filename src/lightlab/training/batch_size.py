@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lightlab.batch import Batch
 from lightlab.errors import ConfigError, RunError
-from lightlab.random_state import random_state, set_random_state
+from lightlab.random_state import random_state_kept
 from lightlab.terminal import say
 from lightlab.training.memory import collect_garbage, free_host_memory, is_out_of_memory, keep_memory, limited_to
 
@@ -113,17 +113,16 @@ def fits(trainer: Trainer, sample: Batch, rows: int) -> bool:
     if trainer.strategy.root_device.type == "cpu":
         free, processes = free_host_memory(), max(1, trainer.world_size // trainer.num_nodes)
         limit = None if free is None else int(free * SHARE / processes)
-    before = random_state(trainer.strategy.root_device)
     try:
-        _train_copy(trainer, sample, 2)  # what is made once, such as threads, is not to be counted
-        with limited_to(limit):
-            _train_copy(trainer, sample, rows)
+        with random_state_kept(trainer.strategy.root_device):
+            _train_copy(trainer, sample, 2)  # what is made once, such as threads, is not to be counted
+            with limited_to(limit):
+                _train_copy(trainer, sample, rows)
     except Exception as error:
         if not is_out_of_memory(error):
             raise
         return False
     finally:
-        set_random_state(before, trainer.strategy.root_device)
         collect_garbage()
     return True
 

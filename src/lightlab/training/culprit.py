@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from lightlab.batch import Batch
 from lightlab.names import name_module
+from lightlab.random_state import random_state_kept
 
 #: Rows of larger batches are not looked at one by one.
 MOST_ROWS_ALONE = 1024
@@ -75,10 +76,8 @@ def look(model: Any, batch: Batch, precision: Any) -> Look:
     """
     seen: list[tuple[str, bool, float]] = []
     features = losses = None
-    device = batch.inputs.device
-    devices = [] if device.type == "cpu" else [device]
     # A layer may be of those that can't be run again: then there is less to say, and the same error to raise.
-    with suppress(Exception), torch.no_grad(), torch.random.fork_rng(devices), precision.train_step_context():
+    with suppress(Exception), torch.no_grad(), random_state_kept(batch.inputs.device), precision.train_step_context():
         features = model.preprocess(batch.inputs)
         with _watching(model, seen):
             _, losses, _ = model.evaluate(batch)
@@ -105,8 +104,7 @@ def rows_with_gradients(model: Any, batch: Batch, precision: Any) -> Tensor:
         return are_finite(each for each in gradients if each is not None)
 
     found = [False] * count
-    devices = [] if device.type == "cpu" else [device]
-    with suppress(Exception), torch.random.fork_rng(devices), precision.train_step_context():
+    with suppress(Exception), random_state_kept(device), precision.train_step_context():
         if is_fine(batch):
             return torch.tensor(found, device=device)
         found = [True] * count

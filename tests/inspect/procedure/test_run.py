@@ -17,7 +17,7 @@ from torch import nn
 
 from lightlab import BundledData, ConfigError, ImageFolderData, SyntheticData, TableData
 from lightlab.commands.call import reading
-from lightlab.commands.trainer import ConfigReader
+from lightlab.commands.reader import ConfigReader
 from lightlab.data import ImageShards, IterableData, ParquetStream, TextData
 from lightlab.errors import Fault, TargetError
 from lightlab.inspect.procedure import run_procedure

@@ -24,8 +24,9 @@ from lightlab.errors import DataError
 TARGET_NAMES = ("target", "label", "labels", "class", "y", "outcome", "output", "response", "result", "targets")
 #: A column of texts with so many words on average is prose, and no category.
 WORDS_OF_PROSE = 3
-#: Forms of dates other than 2024-01-31 that are looked for.
+#: What all forms of dates look like.
 NUMBERS_OF_A_DATE = r"\d+[/.-]\d+[/.-]\d+"
+#: Those other than 2024-01-31 that are looked for.
 DATE_FORMS = ("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%Y/%m/%d", "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M")
 
 

@@ -23,7 +23,7 @@ from lightlab.errors import LightlabError
 from lightlab.heads.base import Head
 from lightlab.layers.base import penalty
 from lightlab.module import Model
-from lightlab.random_state import random_state, set_random_state
+from lightlab.random_state import random_state_kept
 
 #: What came out of a step. A warning is what may well be meant so; it fails nothing.
 Verdict = Literal["ok", "warning", "failed", "skipped"]
@@ -76,15 +76,11 @@ def seeded(seed: int) -> Iterator[None]:
     ...     bool(torch.rand(1) == first)
     True
     """
-    here = torch.device("cpu")
-    before = random_state(here)
-    try:
+    with random_state_kept(torch.device("cpu")):
         random.seed(seed)
         np.random.seed(seed)
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed GPUs, too
         yield
-    finally:
-        set_random_state(before, here)
 
 
 class Subject:
