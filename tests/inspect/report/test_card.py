@@ -92,3 +92,4 @@ def test_charts_that_are_left_out(make_run):
     card = render_markdown(make_run(classes=tuple(f"kind {number}" for number in range(21))))
     assert "There is a confusion matrix of at most 20 classes here; these are 21." in card
     assert "true classes down" not in card
+    assert "kind 19, … (21 classes)" in card

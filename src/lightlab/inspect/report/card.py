@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from lightlab.inspect import markdown
-from lightlab.inspect.report import tables
+from lightlab.inspect.report import matrices, tables
 from lightlab.inspect.report.content import read_content
 from lightlab.inspect.report.tables import Table
 from lightlab.inspect.run import Run
@@ -30,7 +30,7 @@ def render_markdown(run: Run) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(number=tables.number, table=_table, fence=_fence)
-    text = environment.get_template("card.md").render(content=read_content(run), tables=tables)
+    text = environment.get_template("card.md").render(content=read_content(run), tables=tables, matrices=matrices)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
