@@ -71,6 +71,14 @@ Strike.on_sanity_check_start = lambda self, *given: self.reach("on_sanity_check_
 """
 
 
+@pytest.fixture(autouse=True)
+def _hears_its_terminal_go():
+    """Have SIGHUP do what it does by default, also where all this runs under nohup, which switches it off."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.fixture
 def fit(monkeypatch, capfd):
     """Return a function that trains until a signal comes, and returns the exit code, and what is said of errors."""
