@@ -7,13 +7,16 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from fault_injection.forked import Forked
 
+T, R = TypeVar("T"), TypeVar("R")
 #: A command takes no longer than this, in seconds, or it hangs.
 LONGEST = 180
 
@@ -133,6 +136,11 @@ class Laboratory:
     def python(self, code: str, *arguments: str, folder: Path | None = None, **environment: str) -> Finished:
         """Run a program of Python's to its end."""
         return self.run(sys.executable, "-c", code, *arguments, folder=folder, **environment)
+
+    def side_by_side(self, do: Callable[[T], R], things: Iterable[T]) -> list[R]:
+        """Do the same with several things, as many at once as there are processors."""
+        with ThreadPoolExecutor(os.cpu_count()) as threads:
+            return list(threads.map(do, things))
 
 
 #: As it is installed beside Python: of several processes Lightning starts the others by the name of the first.

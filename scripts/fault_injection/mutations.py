@@ -201,9 +201,9 @@ def without_hanging() -> Iterator[None]:
 def mutations(lab: Laboratory) -> Finding:
     """Have processes of their own try out inputs, some at a time."""
     tallies = {"configs": Tally(), "tables": Tally()}
-    for number in range(lab.times(40, 1)):
-        counts = {"configs": lab.times(250, 100), "tables": lab.times(50, 25)}
-        done = lab.run(sys.executable, "-m", "fault_injection.mutations", json.dumps(counts), str(number))
+    counts = json.dumps({"configs": lab.times(250, 100), "tables": lab.times(50, 25)})
+    program = sys.executable, "-m", "fault_injection.mutations", counts
+    for done in lab.side_by_side(lambda number: lab.run(*program, str(number)), range(lab.times(40, 1))):
         if done.code:
             tallies["configs"].harms.append(f"exit code {done.code}: {done.said.strip()[-300:]}")
             continue

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fault_injection.base import Finding, Laboratory, fault
+from fault_injection.base import Finding, Finished, Laboratory, fault
 
 CLASSES = {"class_path": "ImageFolderData", "init_args": {"path": "images", "batch_size": 8, "size": 10}}
 PARQUET = {"class_path": "ParquetStream", "init_args": {"path": "t.parquet", "target": "kind", "batch_size": 10}}
@@ -115,9 +115,15 @@ def resume_from_every_step(lab: Laboratory) -> Finding:
     """Go on from all checkpoints of trainings of many kinds."""
     cases = QUICK_CASES if lab.quick else dict.fromkeys(CASES, 0)
     groups = [list(cases)] if lab.quick else [[name] for name in cases]
+
+    def go_on(names: list[str]) -> Finished:
+        folder = lab.folder / names[0]
+        folder.mkdir()
+        arguments = (f"{name}={cases[name]}" for name in names)
+        return lab.run(sys.executable, "-m", "fault_injection.resume", *arguments, folder=folder)
+
     good, total, faults = 0, 0, []
-    for names in groups:
-        finished = lab.run(sys.executable, "-m", "fault_injection.resume", *(f"{name}={cases[name]}" for name in names))
+    for names, finished in zip(groups, lab.side_by_side(go_on, groups), strict=True):
         found = [json.loads(line[6:]) for line in finished.said.splitlines() if line.startswith("FOUND ")]
         if len(found) < len(names):
             faults.append(f"{names}: {finished.said[-300:]}")
