@@ -123,3 +123,54 @@ def test_going_on_in_an_epoch(precision, tmp_path):
         trainer.fit(model, BundledData("digits", batch_size=64, augment=["mixup"]), ckpt_path=checkpoint)
         weights.append(model.state_dict())
     assert all(torch.equal(weights[0][name], value) for name, value in weights[1].items())
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_compiled_steps(precision):
+    """Steps that are recorded as a CUDA graph come to what eager ones come to, up to rounding; and nothing waits."""
+    layers = ["flatten", {"dense": {"units": 32, "activation": "relu"}}, "batch_norm"]
+    options = {"accelerator": "gpu", "devices": 1, "limit_val_batches": 0, "max_epochs": 3, "precision": precision}
+    found = []
+    for compile in (True, False):
+        seed_everything(1)
+        execution, watch = Execution(compile=compile), Watch()
+        trainer = Trainer(
+            **options, logger=False, enable_checkpointing=False, enable_progress_bar=False, callbacks=[execution, watch]
+        )
+        model = Model(layers, "multiclass")
+        if compile:
+            watch.on_train_epoch_start = lambda trainer, model, see=watch.on_train_epoch_start: (
+                see(trainer, model) if trainer.current_epoch > 0 else None  # it is compiled in the first
+            )
+        try:
+            trainer.fit(model, BundledData("digits", batch_size=64))
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+        assert not compile or execution.compilation.state == "compiled"
+        found.append((model.state_dict(), float(trainer.callback_metrics["train/loss"])))
+    (one, loss), (other, other_loss) = found
+    tolerance = 1e-3 if precision == "32-true" else 3e-2
+    torch.testing.assert_close(one, other, rtol=tolerance, atol=tolerance)
+    assert abs(loss - other_loss) < tolerance
+
+
+def test_compiled_steps_draw_new_numbers():
+    """A recorded step draws other random numbers each time it is launched: no two epochs lose the same."""
+    seed_everything(1)
+    losses = []
+
+    class Keep(Callback):
+        def on_train_epoch_end(self, trainer, pl_module):
+            losses.append(float(trainer.callback_metrics["train/loss"]))
+
+    execution = Execution(compile=True)
+    trainer = Trainer(
+        accelerator="gpu", devices=1, limit_val_batches=0, max_epochs=4, logger=False, callbacks=[execution, Keep()]
+    )
+    data = BundledData("digits", batch_size=64)
+    trainer.fit(
+        Model(["flatten", {"dropout": 0.5}], "multiclass", optimizer={"class_path": "SGD", "init_args": {"lr": 1e-12}}),
+        data,
+    )
+    assert execution.compilation.state == "compiled"
+    assert len(set(losses)) == len(losses)

@@ -3,23 +3,32 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from lightlab import Batch, BundledData, Model
-from lightlab.compiled.request import Request, batch_tensors, describe
+from lightlab.compiled.compiled_step import MachineCode, load
+from lightlab.compiled.in_process import compile_here
+from lightlab.compiled.request import PACKAGE, Request, batch_tensors, describe
 
 LAYERS = [{"dense": {"units": 6, "activation": "relu", "l2": 1e-3}}, "batch_norm", {"dropout": 0.3}]
 
 
 class Compiled(NamedTuple):
-    """What was asked for, where the worker has put it, what the worker printed, and batches of that shape."""
+    """What was asked for, batches of that shape, and what takes the steps."""
 
     request: Request
-    folder: object
-    said: str
     batches: list[Batch]
+    machine_code: MachineCode
+
+
+class Work(NamedTuple):
+    """Where the worker has put a package, and what it has printed."""
+
+    folder: Path
+    said: str
 
 
 def work(folder, **environment):
@@ -40,16 +49,27 @@ def asked():
     batches = [Batch(inputs[start : start + 16], targets[start : start + 16]) for start in range(0, 96, 16)]
     known = dict(model.hparams), model.data_spec.to_dict(), describe(batch_tensors(batches[0]))
     request = Request(*known, steps=2, frozen=["head.linear.bias"], precision=None, clip=(1.0, "norm"), mode="default",
-                      plugins=[])  # fmt: skip
+                      plugins=[], device="cpu")  # fmt: skip
     return request, batches
 
 
 @pytest.fixture(scope="session")
-def compiled(asked, tmp_path_factory):
+def worked(asked, tmp_path_factory):
     """The package that the worker makes of it."""
-    request, batches = asked
     folder = tmp_path_factory.mktemp("compiled")
-    request.write(folder)
+    asked[0].write(folder)
     code, said = work(folder)
     assert code == 0, list(folder.iterdir())
-    return Compiled(request, folder, said, batches)
+    return Work(folder, said)
+
+
+@pytest.fixture(scope="session")
+def compiled(asked, worked):
+    """Steps that the worker has compiled."""
+    return Compiled(*asked, load(worked.folder / PACKAGE))
+
+
+@pytest.fixture(scope="session")
+def compiled_here(asked):
+    """Steps that are compiled in this process, as they are for a GPU, but on the CPU."""
+    return Compiled(*asked, compile_here(asked[0]))

@@ -8,7 +8,6 @@ from torch import nn
 
 from lightlab import Batch
 from lightlab.compiled.compiled_step import CompiledSteps
-from lightlab.compiled.request import PACKAGE
 from lightlab.compiled.trace import build_model
 
 pytestmark = pytest.mark.xdist_group("compiled")  # one process makes the package
@@ -24,7 +23,7 @@ class Training:
         self.optimizer = self.model.optimizer_spec.build(self.model.parameters())
         if stepped:
             self.eager(compiled.batches[:1], [0.01])
-        self.steps = CompiledSteps(compiled.folder / PACKAGE, compiled.request, self.model, self.optimizer)
+        self.steps = CompiledSteps(compiled.machine_code, compiled.request, self.model, self.optimizer)
 
     def eager(self, batches, rates):
         for batch, rate in zip(batches, rates, strict=True):
@@ -42,17 +41,23 @@ def training(compiled):
     return Training(compiled)
 
 
+@pytest.fixture(params=["compiled", "compiled_here"])
+def each(request):
+    """Steps of either way of compiling."""
+    return request.getfixturevalue(request.param)
+
+
 def tensors(training):
     """Return all that a training has moved."""
     states = training.optimizer.state_dict()["state"].values()
     return [*training.model.state_dict().values(), *(each for state in states for each in state.values())]
 
 
-def test_steps_equal_eager_ones(compiled, training):
+def test_steps_equal_eager_ones(each):
     """Weights, counts, state, losses and penalties are those of eager steps, up to rounding, dropout included."""
-    other = Training(compiled)
+    training, other = Training(each), Training(each)
     for start in (0, 2, 4):
-        batches = compiled.batches[start : start + 2]
+        batches = each.batches[start : start + 2]
         torch.manual_seed(start)
         assert training.steps.fit(batches)
         training.steps(batches, RATES)
@@ -64,12 +69,12 @@ def test_steps_equal_eager_ones(compiled, training):
     assert training.model.network[1].num_batches_tracked == 7
 
 
-def test_same_steps_twice(compiled, training):
+def test_same_steps_twice(each):
     """From the same weights and seed come the same weights, to the bit."""
-    other = Training(compiled)
-    for each in (training, other):
+    training, other = Training(each), Training(each)
+    for one in (training, other):
         torch.manual_seed(1)
-        each.steps(compiled.batches[:2], RATES)
+        one.steps(each.batches[:2], RATES)
     assert all(torch.equal(here, there) for here, there in zip(tensors(training), tensors(other), strict=True))
 
 
@@ -147,4 +152,4 @@ def test_training_that_never_fitted(compiled):
     training = Training(compiled)
     training.optimizer.param_groups[0]["betas"] = (0.5, 0.99)
     with pytest.raises(ValueError, match="other settings"):
-        CompiledSteps(compiled.folder / PACKAGE, compiled.request, training.model, training.optimizer)
+        CompiledSteps(compiled.machine_code, compiled.request, training.model, training.optimizer)

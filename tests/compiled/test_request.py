@@ -68,5 +68,5 @@ def test_state_that_is_no_tensor():
 def test_layouts_tell_what_machine_code_relies_on():
     """Two tensors with the same shape and numbers differ where they lie otherwise in memory."""
     plain = torch.zeros(2, 3, 4, 4)
-    assert layouts([plain]) == [[[2, 3, 4, 4], "torch.float32", [48, 16, 4, 1]]]
+    assert layouts([plain]) == [[[2, 3, 4, 4], "torch.float32", [48, 16, 4, 1], "cpu"]]
     assert layouts([plain]) != layouts([plain.to(memory_format=torch.channels_last)])

@@ -40,7 +40,16 @@ class Case:
         if mixed:
             mixing = Mixed(torch.randperm(ROWS), torch.rand(ROWS))
             self.batches = [batch._replace(mixed=mixing) for batch in self.batches]
-        given = {"steps": 1, "frozen": [], "precision": None, "clip": None, "mode": "default", "plugins": []} | options
+        given = {
+            "steps": 1,
+            "frozen": [],
+            "precision": None,
+            "clip": None,
+            "mode": "default",
+            "plugins": [],
+            "device": "cpu",
+        }
+        given |= options
         kinds = describe(batch_tensors(self.batches[0]))
         self.request = Request(dict(model.hparams), model.data_spec.to_dict(), kinds, **given)
         self.models = [build_model(self.request)]

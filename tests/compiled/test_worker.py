@@ -16,10 +16,10 @@ from .conftest import work
 pytestmark = pytest.mark.xdist_group("compiled")  # one process makes the package
 
 
-def test_leaves_a_package(compiled):
+def test_leaves_a_package(worked):
     """The folder has the package and what it relies on, all of it whole; nothing is printed."""
-    assert {path.name for path in compiled.folder.iterdir()} == {REQUEST, PACKAGE, LAYOUTS}
-    assert compiled.said == ""
+    assert {path.name for path in worked.folder.iterdir()} == {REQUEST, PACKAGE, LAYOUTS}
+    assert worked.said == ""
 
 
 def check_failure(folder, reason):

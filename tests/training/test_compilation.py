@@ -9,7 +9,7 @@ import tempfile
 import pandas as pd
 import pytest
 import torch
-from lightning import Callback, Trainer
+from lightning import Callback, Trainer, seed_everything
 from torch.utils.data import DataLoader, TensorDataset
 
 from lightlab import LAYERS, BundledData, Model, registry
@@ -128,11 +128,11 @@ def test_nothing_is_left(runs):
     assert runs[-1] == []
 
 
-def fit(execution, *callbacks, epochs=2, pairs=False, **options):
+def fit(execution, *callbacks, epochs=2, pairs=False, optimizer="AdamW", **options):
     """Train a model with nothing between its data and its head, and return the Trainer."""
     quiet = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
     trainer = Trainer(accelerator="cpu", max_epochs=epochs, callbacks=[execution, *callbacks], **quiet | options)
-    data, model = BundledData("digits", batch_size=64), Model(["flatten"], "multiclass")
+    data, model = BundledData("digits", batch_size=64), Model(["flatten"], "multiclass", optimizer=optimizer)
     if pairs:
         model.build(data.connect("multiclass"))
         loaders = (DataLoader(TensorDataset(*data._encoded[split]), batch_size=64) for split in ("train", "val"))
@@ -199,6 +199,37 @@ def test_pairs(at_once):
     execution = Execution()
     fit(execution, epochs=1, pairs=True)
     assert execution.compilation._process is not None
+
+
+class Here(Execution):
+    """Compiles in the training's own process, as is done for GPUs."""
+
+    def on_train_start(self, *given):
+        super().on_train_start(*given)
+        self.compilation.is_beside = False
+
+
+def test_in_the_training_s_process(temporary, monkeypatch, capsys):
+    """Without a process beside it a training waits, and comes to what it comes to without, up to rounding."""
+    monkeypatch.setattr(compilation, "STEPS", (2,))
+    weights = {}
+    for way in (Here(compile=True), Execution(compile=False)):
+        seed_everything(1)
+        weights[way] = fit(way).lightning_module.state_dict()
+        if way.compilation:
+            assert way.compilation.state == "compiled"
+            assert way.compilation._process is None
+    assert capsys.readouterr().out.count("compile: one moment") == 1
+    one, other = weights.values()
+    torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
+    assert any(not torch.equal(one[name], other[name]) for name in one)
+
+
+def test_what_can_not_be_compiled_in_the_training_s_process(temporary, capsys):
+    """The reason is said once, and all steps are taken without."""
+    trainer = fit(Here(compile=True), optimizer="Adafactor")
+    assert capsys.readouterr().out.count("compile: the layers alone, since") == 1
+    assert trainer.global_step == 2 * trainer.num_training_batches
 
 
 IN_WORKER = "import os, sys\nif sys.argv[0].endswith('worker.py'):\n    "

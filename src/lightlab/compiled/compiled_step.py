@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -15,25 +15,40 @@ from torch import Tensor
 from lightlab.batch import Batch
 from lightlab.compiled.request import LAYOUTS, Request, batch_tensors, frozen_parameters, layouts, step_tensors
 
+#: From parameters, buffers, the optimizer's state, learning rates and batches to logits, losses and penalties; and
+#: `layouts` of what it moves.
+MachineCode = tuple[Callable[[list[Tensor]], Sequence[Tensor]], list[list[Any]]]
+
+
+def load(package: Path) -> MachineCode:
+    """Load what the process that compiles has left.
+
+    Raises:
+        Exception: of some kind; it can't be loaded.
+    """
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it misses a GPU where none is meant
+    run = torch._inductor.aoti_load_package(str(package)).loader.boxed_run
+    return run, json.loads(package.with_name(LAYOUTS).read_text(encoding="utf-8"))
+
 
 class CompiledSteps:
     """Takes some steps at once, on batches of the shapes that they were compiled for.
 
     Args:
-        package: the file that was compiled.
-        request: for what.
+        machine_code: takes the steps, and how it wants the tensors to lie in memory that it moves.
+        request: for what it was compiled.
         model: whose weights are trained.
         optimizer: whose state moves along.
 
     Raises:
-        Exception: the file can't be loaded, or does not fit.
+        ValueError: it does not fit.
     """
 
-    def __init__(self, package: Path, request: Request, model: Any, optimizer: torch.optim.Optimizer) -> None:
-        logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it misses a GPU where none is meant
-        self._run = torch._inductor.aoti_load_package(str(package)).loader.boxed_run
+    def __init__(
+        self, machine_code: MachineCode, request: Request, model: Any, optimizer: torch.optim.Optimizer
+    ) -> None:
+        self._run, self._layouts = machine_code
         self._batch = [(torch.Size(shape), getattr(torch, kind)) for shape, kind in request.batch]
-        self._layouts = json.loads(package.with_name(LAYOUTS).read_text(encoding="utf-8"))
         self._frozen = request.frozen
         self.steps = request.steps
         self.model = model
@@ -67,7 +82,7 @@ class CompiledSteps:
             rates: the learning rate of each step.
         """
         tensors = [batch_tensors(batch) for batch in batches]
-        rate = torch.tensor(rates, dtype=torch.float64)
+        rate = torch.tensor(rates, dtype=torch.float64).to(tensors[0][0].device, non_blocking=True)
         logits, losses, *extra = self._run([*self._tensors, rate, *chain.from_iterable(tensors)])
         targets = torch.cat([each[1] for each in tensors])
         self.model.keep(logits, losses, targets, extra[0] if extra else None)

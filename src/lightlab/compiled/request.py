@@ -32,6 +32,7 @@ class Request:
         clip: the bound of the gradients and how it is held (``norm`` or ``value``); ``None`` for none.
         mode: of torch.compile.
         plugins: modules to import, which register layers.
+        device: that computes.
     """
 
     model: dict[str, Any]
@@ -43,6 +44,7 @@ class Request:
     clip: tuple[float, str] | None
     mode: str
     plugins: list[str]
+    device: str
 
     def write(self, folder: Path) -> None:
         """Write it into a folder."""
@@ -55,7 +57,8 @@ class Request:
 
     def example(self) -> list[Tensor]:
         """Return the tensors of so many batches, all zeros."""
-        return [torch.zeros(shape, dtype=getattr(torch, kind)) for shape, kind in self.batch * self.steps]
+        kinds = ((shape, getattr(torch, kind)) for shape, kind in self.batch * self.steps)
+        return [torch.zeros(shape, dtype=kind, device=self.device) for shape, kind in kinds]
 
 
 def batch_tensors(batch: Batch) -> list[Tensor]:
@@ -70,8 +73,8 @@ def describe(tensors: Iterable[Tensor]) -> list[tuple[list[int], str]]:
 
 
 def layouts(tensors: Iterable[Tensor]) -> list[list[Any]]:
-    """Return shape, type and strides of each tensor: machine code relies on all three, and asks no more."""
-    return [[list(each.shape), str(each.dtype), list(each.stride())] for each in tensors]
+    """Return shape, type, strides and device of each tensor: machine code relies on all four, and asks no more."""
+    return [[list(each.shape), str(each.dtype), list(each.stride()), each.device.type] for each in tensors]
 
 
 def step_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> list[Tensor]:

@@ -27,6 +27,7 @@ def build_model(request: Request) -> Model:
     """Return the model of a request, with weights of its own."""
     model = Model(**request.model)
     model.build(DataSpec.from_dict(request.data_spec))
+    model.to(request.device)
     for name in request.frozen:
         model.get_parameter(name).requires_grad_(False)
     return model.train()
@@ -46,7 +47,7 @@ def trace(request: Request) -> tuple[GraphModule, tuple[Tensor, ...]]:
     """
     model = build_model(request)
     steps = Steps(model, request)
-    rates = torch.ones(request.steps, dtype=torch.float64)
+    rates = torch.ones(request.steps, dtype=torch.float64, device=request.device)
     given = (*step_tensors(model, steps.optimizer), rates, *request.example())
     with _compiling_state_context():  # torch's optimizers then read no number from a tensor
         graph, again = (make_fx(steps, tracing_mode="fake")(*given) for _ in range(2))
@@ -140,7 +141,8 @@ class Steps:
     def _autocast(self) -> Any:
         if self.request.precision is None:
             return nullcontext()
-        return torch.autocast("cpu", getattr(torch, self.request.precision), cache_enabled=False)
+        kind = torch.device(self.request.device).type
+        return torch.autocast(kind, getattr(torch, self.request.precision), cache_enabled=False)
 
     def _move(
         self, weights: list[Tensor], gradients: tuple[Tensor, ...], state: list[dict[str, Tensor]], rate: Tensor

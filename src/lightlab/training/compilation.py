@@ -21,7 +21,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from lightlab import terminal
 from lightlab.batch import Batch
-from lightlab.compiled.compiled_step import CompiledSteps
+from lightlab.compiled.compiled_step import CompiledSteps, MachineCode, load
 from lightlab.compiled.request import FAILURE, PACKAGE, Request, batch_tensors, describe, frozen_parameters
 from lightlab.registry import plugin_modules
 from lightlab.training.options import Compile
@@ -35,8 +35,12 @@ MOST_REMAINING = 0.95
 #: So many steps are compiled as one where weights times rows are no more than that: what is between two of them is then
 #: felt. More of them take longer to compile.
 STEPS, SMALL = range(8, 12), 2**23
+#: Devices that steps are compiled for.
+DEVICES = ("cpu", "cuda")
 #: Steps are timed over so many seconds each time, and so often before each decision.
 LOOK_SECONDS, TIMED = 0.1, 5
+
+WAIT = "compile: one moment, a step is being compiled …"
 
 say = rank_zero_only(terminal.say)
 
@@ -49,8 +53,8 @@ def why_not(trainer: Trainer) -> str | None:
         return f"{type(trainer.lightning_module).__name__} may compute something else than lightlab's model"
     if trainer.world_size > 1:
         return "several processes share each step"
-    if trainer.strategy.root_device.type != "cpu":
-        return f"it is done on CPUs, and not on {trainer.strategy.root_device.type}"
+    if trainer.strategy.root_device.type not in DEVICES:
+        return f"it is done on {' and '.join(DEVICES)}, and not on {trainer.strategy.root_device.type}"
     if trainer.accumulate_grad_batches > 1:
         return "gradients are accumulated"
     if trainer._detect_anomaly:
@@ -92,7 +96,7 @@ def _mode(wanted: Compile) -> str:
 
 
 class Compilation:
-    """Has steps compiled by a process beside the training, and takes them from then on if they are faster.
+    """Has steps compiled, and takes them from then on if they are faster.
 
     Args:
         trainer: whose steps these are.
@@ -101,6 +105,7 @@ class Compilation:
     Attributes:
         state: ``measuring``, ``compiling``, ``trying``, ``compiled`` or ``eager``.
         steps: compiled; ``None`` as long as there are none.
+        is_beside: whether a process beside the training compiles, as for CPUs; else training waits.
     """
 
     def __init__(self, trainer: Trainer, wanted: Compile) -> None:
@@ -108,6 +113,7 @@ class Compilation:
         self.wanted = wanted
         self.state = "measuring" if wanted == "auto" else "compiling"
         self.steps: CompiledSteps | None = None
+        self.is_beside = trainer.strategy.root_device.type == "cpu"
         self._request: Request | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._folder: Path | None = None
@@ -137,12 +143,17 @@ class Compilation:
         """
         if self.state != "compiling" or self._process is not None:
             return
+        self._compiled_for = self._constants()
         try:
-            self._start(Batch(*batch))
+            self._request = self._ask(Batch(*batch))
+            if self.is_beside:
+                self._start(self._request)
         except (OSError, TypeError, ValueError) as cause:  # no room for its files, or settings that JSON can't hold
             self._give_up(f"the process that compiles can't be started ({cause})")
             return
-        if self.wanted != "auto":
+        if not self.is_beside:
+            self._compile_here(self._request)
+        elif self.wanted != "auto":
             self._wait(is_told_to_end)
 
     def begin_execution(self) -> None:
@@ -215,12 +226,21 @@ class Compilation:
 
     # Compiling
 
-    def _start(self, batch: Batch) -> None:
+    def _compile_here(self, request: Request) -> None:
+        """Compile in this process, while training waits."""
+        from lightlab.compiled.in_process import compile_here  # which takes a second to import
+
+        say(WAIT)
+        try:
+            self._take_up(compile_here(request), request)
+        except Exception as cause:  # whatever torch stumbles on: training goes on without
+            first, *_ = str(cause).strip().splitlines() or [""]
+            self._give_up(f"{type(cause).__name__}: {first}")
+
+    def _start(self, request: Request) -> None:
         """Have the process begin."""
-        self._compiled_for = self._constants()
-        self._request = self._ask(batch)
         self._folder = Path(tempfile.mkdtemp(prefix="lightlab-compile-"))
-        self._request.write(self._folder)
+        request.write(self._folder)
         paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
         self._process = subprocess.Popen(  # noqa: S603 - all of its words are written here
             [sys.executable, "-P", "-m", "lightlab.compiled.worker", str(self._folder), str(os.getpid())],
@@ -253,19 +273,18 @@ class Compilation:
             clip=(float(bound), str(trainer.gradient_clip_algorithm or "norm")) if bound else None,
             mode=_mode(self.wanted),
             plugins=list(plugin_modules()),
+            device=str(trainer.strategy.root_device),
         )
 
     def _wait(self, is_told_to_end: Callable[[], bool]) -> None:
         assert self._process is not None
-        say("compile: one moment, a step is being compiled …")
+        say(WAIT)
         while self._process.poll() is None:
             if is_told_to_end():
                 return
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(LOOK_SECONDS)
         self._load()
-        if self.steps is not None:
-            self.state = "compiled"
 
     def _load(self) -> None:
         """Take up what the process has made."""
@@ -278,9 +297,15 @@ class Compilation:
             self._give_up(said)
             return
         try:
-            model, optimizer = self.trainer.lightning_module, self.trainer.optimizers[0]
-            self.steps = CompiledSteps(package, self._request, model, optimizer)
+            self._take_up(load(package), self._request)
         except Exception as cause:  # whatever a loader of machine code stumbles on: training goes on without
             self._give_up(f"what was compiled can't be loaded ({type(cause).__name__}: {cause})")
-        else:
-            self.state = "trying"
+
+    def _take_up(self, machine_code: MachineCode, request: Request) -> None:
+        """Take the steps from now on.
+
+        Raises:
+            ValueError: they don't fit.
+        """
+        self.steps = CompiledSteps(machine_code, request, self.trainer.lightning_module, self.trainer.optimizers[0])
+        self.state = "trying" if self.wanted == "auto" else "compiled"
