@@ -22,8 +22,9 @@ from fault_injection.base import Finding, Laboratory, fault
 
 #: Longer than this, in seconds of a processor, no small input may take; and longer than that by the clock.
 MOST_SECONDS, MOST_WAITING = 10, 60
-#: More than this, in bytes, a process may not take: what would must be refused before.
-MOST_MEMORY = 16 << 30
+#: More addresses than this, in bytes, a process may not take, of which libraries have half: what would must be refused
+#: before. With more, a few words ask for weights by the billion, which are no small input.
+MOST_MEMORY = 12 << 30
 #: Exit codes of lightlab: done; wrong input; a check that a model did not pass.
 GOOD_CODES = (0, 2, 3)
 #: Of accepted configs and tables one in so many is trained.

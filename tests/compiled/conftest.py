@@ -9,8 +9,8 @@ from typing import NamedTuple
 import pytest
 
 from lightlab import Batch, BundledData, Model
-from lightlab.compiled.compiled_step import MachineCode, load
 from lightlab.compiled.in_process import compile_here
+from lightlab.compiled.program import Program, load
 from lightlab.compiled.request import PACKAGE, Request, batch_tensors, describe
 
 LAYERS = [{"dense": {"units": 6, "activation": "relu", "l2": 1e-3}}, "batch_norm", {"dropout": 0.3}]
@@ -21,7 +21,7 @@ class Compiled(NamedTuple):
 
     request: Request
     batches: list[Batch]
-    machine_code: MachineCode
+    program: Program
 
 
 class Work(NamedTuple):

@@ -23,7 +23,8 @@ class Training:
         self.optimizer = self.model.optimizer_spec.build(self.model.parameters())
         if stepped:
             self.eager(compiled.batches[:1], [0.01])
-        self.steps = CompiledSteps(compiled.machine_code, compiled.request, self.model, self.optimizer)
+        program = copy.copy(compiled.program)  # which has tensors of its own
+        self.steps = CompiledSteps(program, compiled.request, self.model, self.optimizer)
 
     def eager(self, batches, rates):
         for batch, rate in zip(batches, rates, strict=True):
@@ -152,4 +153,4 @@ def test_training_that_never_fitted(compiled):
     training = Training(compiled)
     training.optimizer.param_groups[0]["betas"] = (0.5, 0.99)
     with pytest.raises(ValueError, match="other settings"):
-        CompiledSteps(compiled.machine_code, compiled.request, training.model, training.optimizer)
+        CompiledSteps(compiled.program, compiled.request, training.model, training.optimizer)

@@ -1,13 +1,14 @@
 """Steps are compiled in a training's own process without a trace of it in what is trained."""
 
 import random
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 
 import pytest
 import torch
 
-from lightlab.compiled.in_process import compile_here
+from lightlab.compiled.in_process import check_waits_for_nothing, compile_here
+from lightlab.compiled.trace import trace
 from lightlab.errors import ConfigError
 
 pytestmark = pytest.mark.xdist_group("compiled")  # one process compiles
@@ -28,6 +29,23 @@ def test_draws_no_random_numbers(asked):
         with suppress(ConfigError):
             compile_here(request)
         assert draw() == expected
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "waits"),
+    [
+        ("SGD", False),
+        ({"class_path": "SGD", "init_args": {"momentum": 0.9, "nesterov": True}}, False),
+        ("AdamW", False),
+        ("Adagrad", True),
+    ],
+)
+def test_steps_that_read_numbers(asked, optimizer, waits):
+    """A GPU's steps can't be recorded where they read a tensor's number; those of the common optimizers read none."""
+    request = replace(asked[0], model={**asked[0].model, "optimizer": optimizer})
+    graph, *_ = trace(request)
+    with pytest.raises(ValueError, match="waits for nothing") if waits else nullcontext():
+        check_waits_for_nothing(graph)
 
 
 def test_unknown_mode(asked):

@@ -76,7 +76,7 @@ class Case:
 
     def run(self, executions=4, seed=0):
         """Train both, with another learning rate each step, and return what the graph and the eager steps gave."""
-        graph, _ = trace(Request(**json.loads(json.dumps(asdict(self.request)))))
+        graph, *_ = trace(Request(**json.loads(json.dumps(asdict(self.request)))))
         steps = self.request.steps
         given = []
         for place in range(executions):

@@ -201,6 +201,26 @@ def test_pairs(at_once):
     assert execution.compilation._process is not None
 
 
+def test_layers_alone_are_resumed_exactly(tmp_path, temporary):
+    """Layers that are compiled alone draw torch's own numbers, and stay in one piece where histograms look at them."""
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    every = "callbacks: [{class_path: ModelCheckpoint, init_args: {every_n_train_steps: 1, save_top_k: -1}}]"
+    text = CONFIG.replace("gradient_clip_val: 1.0", f"accumulate_grad_batches: 2, {every}").replace(
+        "    - twofold\n", ""
+    )
+    (tmp_path / "wine.yaml").write_text(text)
+    whole = Run(tmp_path, "--compile", "true")
+    assert "compile: the layers alone" in whole.printed
+    assert not torch._dynamo.utils.counters["graph_break"]
+    for step in (2, 4, 8):
+        (file,) = tmp_path.glob(f"runs/wine/version_0/checkpoints/*step={step}*.ckpt")
+        again = Run(tmp_path, "--compile", "true", "--ckpt_path", str(file))
+        assert all(torch.equal(again.weights[name], value) for name, value in whole.weights.items())
+    plain = Run(tmp_path, "--compile", "false")
+    torch.testing.assert_close(whole.weights, plain.weights, rtol=1e-3, atol=1e-5)  # with the same dropout
+
+
 class Here(Execution):
     """Compiles in the training's own process, as is done for GPUs."""
 

@@ -33,6 +33,9 @@ from lightlab.training.resume import Resume, check_resumable, epochs_over
 from lightlab.training.run_folder import RunFolder
 from lightlab.training.run_paths import BEST, CONFIG, METRICS, check_run_folder
 
+#: What an outcome says of the file with the best weights.
+FILE = ("checkpoint", "sha256", "md5")
+
 
 class Fit(TrainerVerb):
     """Trains, evaluates the best weights on the test split, and says what came of it.
@@ -204,7 +207,7 @@ class Fit(TrainerVerb):
         if not self.trainer.is_global_zero:
             return
         validation = {name: value for name, value in figures.items() if name.startswith("val/")}
-        file = {"checkpoint": str(weights), **digests(weights)} if weights else {}
+        file = {"checkpoint": str(weights), **digests(weights)} if weights else dict.fromkeys(FILE)
         outcome = Outcome(validation, test, best_epoch, best_step, epochs, round(seconds, 3), **file)
         outcome.write(run / METRICS)
         say(outcome.table(run, plugin_options()))

@@ -68,7 +68,7 @@ class TrainerVerb(ConfigReader):
         except RunError:
             with suppress(Interrupted):  # what has failed is to be said, whoever tells us to end
                 release()
-            self.say_why()
+                self.say_why()
             raise
         except (MemoryError, OSError, RuntimeError) as cause:
             if not is_out_of_memory(cause):

@@ -45,8 +45,9 @@ def run(verb: str, arguments: list[str]) -> None:
 
             say(config_text(call.config), end="")
             return
-        heed()
-        _class_of(verb)(call)
+        carry_out = _class_of(verb)
+        heed()  # what an import may have swallowed
+        carry_out(call)
 
 
 def _class_of(verb: str) -> type[TrainerVerb]:

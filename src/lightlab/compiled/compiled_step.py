@@ -2,70 +2,57 @@
 
 from __future__ import annotations
 
-import json
-import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from lightlab.batch import Batch
-from lightlab.compiled.request import LAYOUTS, Request, batch_tensors, frozen_parameters, layouts, step_tensors
-
-#: From parameters, buffers, the optimizer's state, learning rates and batches to logits, losses and penalties; and
-#: `layouts` of what it moves.
-MachineCode = tuple[Callable[[list[Tensor]], Sequence[Tensor]], list[list[Any]]]
-
-
-def load(package: Path) -> MachineCode:
-    """Load what the process that compiles has left.
-
-    Raises:
-        Exception: of some kind; it can't be loaded.
-    """
-    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it misses a GPU where none is meant
-    run = torch._inductor.aoti_load_package(str(package)).loader.boxed_run
-    return run, json.loads(package.with_name(LAYOUTS).read_text(encoding="utf-8"))
+from lightlab.compiled.program import Program
+from lightlab.compiled.request import Request, batch_tensors, frozen_parameters, layouts, step_tensors
 
 
 class CompiledSteps:
     """Takes some steps at once, on batches of the shapes that they were compiled for.
 
     Args:
-        machine_code: takes the steps, and how it wants the tensors to lie in memory that it moves.
+        program: takes them.
         request: for what it was compiled.
         model: whose weights are trained.
         optimizer: whose state moves along.
 
     Raises:
         ValueError: it does not fit.
+        RuntimeError: a GPU's steps can't be recorded.
     """
 
-    def __init__(
-        self, machine_code: MachineCode, request: Request, model: Any, optimizer: torch.optim.Optimizer
-    ) -> None:
-        self._run, self._layouts = machine_code
+    def __init__(self, program: Program, request: Request, model: Any, optimizer: torch.optim.Optimizer) -> None:
+        self._program = program
         self._batch = [(torch.Size(shape), getattr(torch, kind)) for shape, kind in request.batch]
         self._frozen = request.frozen
         self.steps = request.steps
         self.model = model
         self.optimizer = optimizer
-        self._tensors: list[Tensor] = []
         if not self.bind():
             raise ValueError("it is for other settings of the optimizer, or other weights")
 
     def bind(self) -> bool:
-        """Take up the model's tensors, which others may have replaced; return whether the steps still fit them."""
-        self._tensors = step_tensors(self.model, self.optimizer)
-        return (
+        """Take up the model's tensors, which others may have replaced; return whether the steps still fit them.
+
+        Raises:
+            RuntimeError: a GPU's steps can't be recorded on these.
+        """
+        tensors = step_tensors(self.model, self.optimizer)
+        if not (
             frozen_parameters(self.model) == self._frozen
             and all(layer.training for layer in self.model.network.modules())
             and _is_as_made(self.optimizer)
-            and layouts(self._tensors) == self._layouts
-        )
+            and layouts(tensors) == self._program.layouts
+        ):
+            return False
+        self._program.bind(tensors)
+        return True
 
     def fit(self, batches: Sequence[Batch]) -> bool:
         """Return whether batches are as many, and of the shapes, that the steps were compiled for."""
@@ -83,7 +70,7 @@ class CompiledSteps:
         """
         tensors = [batch_tensors(batch) for batch in batches]
         rate = torch.tensor(rates, dtype=torch.float64).to(tensors[0][0].device, non_blocking=True)
-        logits, losses, *extra = self._run([*self._tensors, rate, *chain.from_iterable(tensors)])
+        logits, losses, *extra = self._program([rate, *chain.from_iterable(tensors)])
         targets = torch.cat([each[1] for each in tensors])
         self.model.keep(logits, losses, targets, extra[0] if extra else None)
 

@@ -77,6 +77,23 @@ def layouts(tensors: Iterable[Tensor]) -> list[list[Any]]:
     return [[list(each.shape), str(each.dtype), list(each.stride()), each.device.type] for each in tensors]
 
 
+def inductor_options(mode: str) -> dict[str, Any]:
+    """Return how torch is to compile, for a mode of torch.compile.
+
+    Random numbers are those of torch's own generator, as without compiling. CUDA graphs are recorded by lightlab.
+
+    Raises:
+        RuntimeError: there is no such mode.
+    """
+    return {**torch._inductor.list_mode_options(mode), "fallback_random": True, "triton.cudagraphs": False}
+
+
+def first_line(error: BaseException) -> str:
+    """Return an error's type, and the first line of what it says."""
+    first, *_ = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {first}"
+
+
 def step_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> list[Tensor]:
     """Return what a step moves and reads beside its batch: parameters, buffers, the optimizer's state; in one order.
 

@@ -33,13 +33,13 @@ def build_model(request: Request) -> Model:
     return model.train()
 
 
-def trace(request: Request) -> tuple[GraphModule, tuple[Tensor, ...]]:
-    """Return the graph of a request's steps, and what it is called with.
+def trace(request: Request) -> tuple[GraphModule, list[Tensor], list[Tensor]]:
+    """Return the graph of a request's steps, and what it is called with: what it moves, and what is new each time.
 
-    That is `step_tensors`; the learning rate of each step, (steps,); and the tensors of each step's batch. The graph
-    moves parameters, buffers and the optimizer's state in place. It returns the logits of all steps, (steps · rows,
-    outputs); the loss of each row, (steps · rows,); and the penalties' sum of each step, (steps,), where there are
-    any.
+    The first is `step_tensors`; the other the learning rate of each step, (steps,), and the tensors of each step's
+    batch. The graph moves parameters, buffers and the optimizer's state in place. It returns the logits of all steps,
+    (steps · rows, outputs); the loss of each row, (steps · rows,); and the penalties' sum of each step, (steps,), where
+    there are any.
 
     Raises:
         ValueError: two traces differ, since a layer computes with numbers of its own, such as Python's random ones.
@@ -48,12 +48,12 @@ def trace(request: Request) -> tuple[GraphModule, tuple[Tensor, ...]]:
     model = build_model(request)
     steps = Steps(model, request)
     rates = torch.ones(request.steps, dtype=torch.float64, device=request.device)
-    given = (*step_tensors(model, steps.optimizer), rates, *request.example())
+    moved, new = step_tensors(model, steps.optimizer), [rates, *request.example()]
     with _compiling_state_context():  # torch's optimizers then read no number from a tensor
-        graph, again = (make_fx(steps, tracing_mode="fake")(*given) for _ in range(2))
+        graph, again = (make_fx(steps, tracing_mode="fake")(*moved, *new) for _ in range(2))
     if _constants(graph) != _constants(again):
         raise ValueError("A step is the same every time. Here a layer has numbers that change, and are no tensors.")
-    return graph, given
+    return graph, moved, new
 
 
 def _constants(graph: GraphModule) -> list[str]:
@@ -157,6 +157,7 @@ class Steps:
                 "value": nn.utils.clip_grad_value_,
             }
             clips[way](weights, bound, foreach=False)
+        rate = rate.detach().requires_grad_()  # a rate that needs no gradient is read as a number in torch's SGD
         optimizer = object.__new__(type(self.optimizer))
         optimizer.__dict__.update(self.optimizer.__dict__)
         others = [{**each, "params": weights, "lr": rate} for each in self.optimizer.param_groups]

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule
 
-from lightlab.compiled.request import FAILURE, LAYOUTS, PACKAGE, Request, layouts
+from lightlab.compiled.request import FAILURE, LAYOUTS, PACKAGE, Request, first_line, inductor_options, layouts
 from lightlab.compiled.trace import trace
 from lightlab.errors import PluginError
 from lightlab.registry import import_plugin
@@ -48,13 +48,10 @@ def compile_step(request: Request, folder: Path) -> None:
     Raises:
         Exception: whatever stands in the way, such as a layer that can't be traced, or no C++ compiler.
     """
-    graph, given = trace(request)
-    exported = torch.export.export(_Graph(graph), given, strict=False)
-    # Random numbers are then those of torch's own generator, as without compiling.
-    options = {"fallback_random": True, **NO_HEADERS, **torch._inductor.list_mode_options(request.mode)}
-    options = {name: value for name, value in options.items() if name != "triton.cudagraphs"}
-    taken = given[: -1 - len(request.batch) * request.steps]  # without learning rates and batches
-    (folder / LAYOUTS).write_text(json.dumps(layouts(taken)), encoding="utf-8")
+    graph, moved, new = trace(request)
+    exported = torch.export.export(_Graph(graph), (*moved, *new), strict=False)
+    options = {**NO_HEADERS, **inductor_options(request.mode)}
+    (folder / LAYOUTS).write_text(json.dumps(layouts(moved)), encoding="utf-8")
     part = str(folder / f"part-{PACKAGE}")
     torch._inductor.aoti_compile_and_package(exported, package_path=part, inductor_configs=options)
     os.replace(part, folder / PACKAGE)
@@ -71,8 +68,7 @@ def main(folder: Path) -> int:
         compile_step(request, folder)
     except Exception as cause:
         part = folder / f"part-{FAILURE}"
-        first, *_ = str(cause).strip().splitlines() or [""]
-        part.write_text(f"{type(cause).__name__}: {first}", encoding="utf-8")
+        part.write_text(first_line(cause), encoding="utf-8")
         os.replace(part, folder / FAILURE)
         return 1
     return 0

@@ -35,9 +35,9 @@ class Outcome:
     best_step: int
     epochs: int
     seconds: float
-    checkpoint: str | None = None
-    sha256: str | None = None
-    md5: str | None = None
+    checkpoint: str | None
+    sha256: str | None
+    md5: str | None
 
     def write(self, path: Path) -> None:
         """Write ``metrics.json``; what is not a number becomes null, as JSON has no NaN.

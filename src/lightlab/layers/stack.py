@@ -31,14 +31,14 @@ class Stack(nn.Sequential):
             if waiting is not None:
                 results, waiting = waiting(layer(results)), None
                 continue
-            waiting = _rectifier(layer) if type(follower) in MAXIMA and not _is_watched(follower) else None
+            waiting = _rectifier(layer) if type(follower) in MAXIMA and not is_watched(follower) else None
             results = layer(results) if waiting is None else _call_without(waiting, layer, results)
         return results
 
 
 def _rectifier(layer: nn.Module) -> nn.Module | None:
     """Return the rectifier that a layer ends in; ``None`` where it ends in something else, or is watched."""
-    if _is_watched(layer):
+    if is_watched(layer):
         return None
     if type(layer) in (nn.Sequential, Stack):
         parts = list(layer.children())
@@ -56,6 +56,7 @@ def _call_without(rectifier: nn.Module, layer: nn.Module, inputs: Tensor) -> Ten
     return _call_without(rectifier, last, inputs)
 
 
-def _is_watched(layer: nn.Module) -> bool:
+def is_watched(layer: nn.Module) -> bool:
+    """Return whether hooks look at what a layer, by itself, takes or gives."""
     hooks = (layer._forward_hooks, layer._forward_pre_hooks, layer._backward_hooks, layer._backward_pre_hooks)
     return any(hooks)

@@ -21,8 +21,20 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from lightlab import terminal
 from lightlab.batch import Batch
-from lightlab.compiled.compiled_step import CompiledSteps, MachineCode, load
-from lightlab.compiled.request import FAILURE, PACKAGE, Request, batch_tensors, describe, frozen_parameters
+from lightlab.compiled.compiled_step import CompiledSteps
+from lightlab.compiled.program import Program, load
+from lightlab.compiled.request import (
+    FAILURE,
+    PACKAGE,
+    Request,
+    batch_tensors,
+    describe,
+    first_line,
+    frozen_parameters,
+    inductor_options,
+    step_tensors,
+)
+from lightlab.layers.stack import is_watched
 from lightlab.registry import plugin_modules
 from lightlab.training.options import Compile
 
@@ -82,13 +94,19 @@ def compile_network(trainer: Trainer, wanted: Compile, reason: str) -> None:
         wanted: what the config says.
         reason: why not the whole step.
     """
-    import torch._dynamo
+    import torch
 
     say(f"compile: the layers alone, since steps as a whole can't be: {reason}.")
     torch._dynamo.config.suppress_errors = True  # without a C++ compiler, say
     network: Any = trainer.lightning_module.network
     # Each shape by itself: what is compiled would else depend on those before, which a resumed training has not seen.
-    network.compile(mode=_mode(wanted), dynamic=False)
+    compiled: Any = torch.compile(network._call_impl, dynamic=False, options=inductor_options(_mode(wanted)))
+
+    def call(*given: Any) -> Any:
+        # A hook would cut what is compiled into pieces, in which it would stay.
+        return network._call_impl(*given) if any(map(is_watched, network.modules())) else compiled(*given)
+
+    network._compiled_call_impl = call  # as Module.compile sets it; a copy of the network has none
 
 
 def _mode(wanted: Compile) -> str:
@@ -149,7 +167,7 @@ class Compilation:
             if self.is_beside:
                 self._start(self._request)
         except (OSError, TypeError, ValueError) as cause:  # no room for its files, or settings that JSON can't hold
-            self._give_up(f"the process that compiles can't be started ({cause})")
+            self._give_up(f"it can't be asked for ({cause})")
             return
         if not self.is_beside:
             self._compile_here(self._request)
@@ -160,7 +178,12 @@ class Compilation:
         """See to it that the steps have the tensors that are trained by now."""
         if self.steps is None:
             return
-        if not self.steps.bind() or self._constants() != self._compiled_for:
+        try:
+            fits = self.steps.bind() and self._constants() == self._compiled_for
+        except RuntimeError as cause:
+            self._give_up(first_line(cause.__context__ or cause))
+            return
+        if not fits:
             self._give_up("something that stands in compiled steps was changed")
 
     def took(self, steps: int, seconds: float) -> None:
@@ -230,12 +253,17 @@ class Compilation:
         """Compile in this process, while training waits."""
         from lightlab.compiled.in_process import compile_here  # which takes a second to import
 
+        kinds = {each.device.type for each in step_tensors(self.trainer.lightning_module, self.trainer.optimizers[0])}
+        if len(kinds) > 1:
+            self._give_up("the optimizer counts its steps on the CPU, as it does where it is not fused")
+            return
         say(WAIT)
         try:
             self._take_up(compile_here(request), request)
         except Exception as cause:  # whatever torch stumbles on: training goes on without
-            first, *_ = str(cause).strip().splitlines() or [""]
-            self._give_up(f"{type(cause).__name__}: {first}")
+            self._give_up(first_line(cause.__context__ or cause))  # a recording that has failed can't be ended, either
+        else:
+            say(f"compile: from here on {request.steps} steps are one CUDA graph.")
 
     def _start(self, request: Request) -> None:
         """Have the process begin."""
@@ -301,11 +329,12 @@ class Compilation:
         except Exception as cause:  # whatever a loader of machine code stumbles on: training goes on without
             self._give_up(f"what was compiled can't be loaded ({type(cause).__name__}: {cause})")
 
-    def _take_up(self, machine_code: MachineCode, request: Request) -> None:
+    def _take_up(self, program: Program, request: Request) -> None:
         """Take the steps from now on.
 
         Raises:
             ValueError: they don't fit.
+            RuntimeError: a GPU's can't be recorded.
         """
-        self.steps = CompiledSteps(machine_code, request, self.trainer.lightning_module, self.trainer.optimizers[0])
+        self.steps = CompiledSteps(program, request, self.trainer.lightning_module, self.trainer.optimizers[0])
         self.state = "trying" if self.wanted == "auto" else "compiled"

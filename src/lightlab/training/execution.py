@@ -66,8 +66,7 @@ class Execution(Callback):
             self.compilation = self._compile(trainer)
             loop.begin(self.compilation)
         steps = "" if reason is None else f", one step at a time ({reason})"
-        graphs = ["CUDA graphs"] if self.compilation and trainer.strategy.root_device.type == "cuda" else []
-        rank_zero_only(say)(f"speed: {', '.join([*settings(trainer), *graphs])}{steps}")
+        rank_zero_only(say)(f"speed: {', '.join(settings(trainer))}{steps}")
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """End what compiles."""
@@ -85,7 +84,7 @@ class Execution(Callback):
         # When compiled steps are ready is a matter of the clock, on which nothing may depend that is to be repeated.
         if self.compile is False or (self.compile == "auto" and torch.are_deterministic_algorithms_enabled()):
             return None
-        # Beside a training there is a processor, but no other GPU: there it would have to wait.
+        # On a GPU training waits for it, and whether that pays has not been measured.
         if self.compile == "auto" and trainer.strategy.root_device.type != "cpu":
             return None
         reason = "steps_per_execution is 1" if self.steps_per_execution == 1 else why_not(trainer)

@@ -188,12 +188,12 @@ class FiniteNumbers(Callback):
             self._model._keep(*given)
 
     def see_losses(self, losses: Tensor) -> None:
-        """Take the losses of several steps that were taken in one go, (steps · rows,).
+        """Take the losses of several steps that were taken in one go, (steps · rows,); a GPU is not waited for.
 
         Raises:
             NotFiniteError: one is not finite.
         """
-        if not math.isfinite(losses.sum().item()) and not are_finite([losses]):
+        if losses.is_cpu and not math.isfinite(losses.sum().item()) and not are_finite([losses]):
             self._fail(self._taken.current.ready + MOST_AT_ONCE)
 
     def see_gradients(self, batch: Batch, index: int) -> None:

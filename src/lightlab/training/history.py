@@ -46,8 +46,8 @@ class Observer(Protocol):
     def begin(self, trainer: Trainer, model: LightningModule) -> None:
         """Training starts; its state is restored, where it goes on from a checkpoint."""
 
-    def begin_epoch(self, trainer: Trainer, model: LightningModule) -> None:
-        """An epoch starts."""
+    def begin_epoch(self, trainer: Trainer, model: LightningModule, epoch: int, from_start: bool) -> None:
+        """An epoch starts, or is gone on with behind its start; the first is 1."""
 
     def see_gradients(self, trainer: Trainer, model: LightningModule) -> None:
         """The first step of an epoch is about to be taken; gradients are whole, and not clipped yet."""
@@ -132,7 +132,7 @@ class History(Callback):
 
     def _enter(self, trainer: Trainer, model: LightningModule, epoch: Mapping[str, Any]) -> None:
         """Go on in an epoch."""
-        self._begin(trainer, model, epoch["number"])
+        self._begin(trainer, model, epoch["number"], from_start=False)
         self._rate = epoch["rate"]
         steps, rates, norms = epoch["sampled"]
         norms = [norm.to(trainer.strategy.root_device) for norm in norms] or [None] * len(steps)
@@ -153,13 +153,13 @@ class History(Callback):
         self._close(trainer, pl_module)
         self._epoch_began = time.monotonic()
         self._is_whole = True
-        self._begin(trainer, pl_module, trainer.current_epoch + 1)
+        self._begin(trainer, pl_module, trainer.current_epoch + 1, from_start=True)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Begin an epoch that is gone on with in its middle, where nothing is known of what was seen of it."""
         if not self._begun:
             self._is_whole = False
-            self._begin(trainer, pl_module, trainer.current_epoch + 1)
+            self._begin(trainer, pl_module, trainer.current_epoch + 1, from_start=False)
 
     def on_before_optimizer_step(
         self, trainer: Trainer, pl_module: LightningModule, optimizer: torch.optim.Optimizer
@@ -236,12 +236,12 @@ class History(Callback):
 
     # An epoch
 
-    def _begin(self, trainer: Trainer, model: LightningModule, number: int) -> None:
+    def _begin(self, trainer: Trainer, model: LightningModule, number: int, from_start: bool) -> None:
         self._begun = True
         self._number = number
         self._count, self._validating = 0, 0.0
         self._sampled = []
-        self._tell(trainer, "begin_epoch", model)
+        self._tell(trainer, "begin_epoch", model, number, from_start)
 
     def _close(self, trainer: Trainer, model: LightningModule) -> None:
         if not self._begun or not self._sampled:

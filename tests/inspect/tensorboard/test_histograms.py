@@ -9,7 +9,7 @@ from lightlab.inspect.tensorboard.histograms import (
     BINS,
     SAMPLE,
     Activations,
-    Schedule,
+    are_due,
     count,
     gradient_tensors,
     weight_tensors,
@@ -64,13 +64,9 @@ def test_what_is_no_number_is_left_out():
 
 def test_every_so_many_epochs():
     """A number says after how many; false for never; true for more seldom as training gets longer."""
-    assert [epoch for epoch in range(1, 13) if Schedule(5).is_due(epoch)] == [5, 10]
-    assert not any(Schedule(False).is_due(epoch) for epoch in range(1, 13))
-    schedule = Schedule(True)
-    assert 15 < sum(schedule.is_due(epoch) for epoch in range(1, 1001)) < 20
-    late = Schedule(True)  # as where training goes on from a checkpoint
-    assert late.is_due(50)
-    assert not late.is_due(51)
+    assert [epoch for epoch in range(1, 13) if are_due(5, epoch)] == [5, 10]
+    assert not any(are_due(False, epoch) for epoch in range(1, 13))
+    assert 15 < sum(are_due(True, epoch) for epoch in range(1, 1001)) < 20
 
 
 def test_names_are_those_of_the_config(model):

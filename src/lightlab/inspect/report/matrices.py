@@ -6,12 +6,12 @@ from lightlab.inspect.evaluation import Confusion, Evaluation, SplitRecord
 from lightlab.inspect.evaluation.curves import MOST_CURVES
 
 #: A table in Markdown has room for so many classes; and so many labels have a table each.
-MOST_CLASSES, MOST_LABELS = 20, 12
+MOST_COLUMNS, MOST_TABLES = 20, 12
 
 
 def shown(record: SplitRecord) -> list[Confusion]:
     """Return the confusion matrices that have a table."""
-    return [each for each in record.confusions[:MOST_LABELS] if len(each.classes) <= MOST_CLASSES]
+    return [each for each in record.confusions[:MOST_TABLES] if len(each.classes) <= MOST_COLUMNS]
 
 
 def left_out(evaluation: Evaluation, record: SplitRecord) -> str:
@@ -22,10 +22,10 @@ def left_out(evaluation: Evaluation, record: SplitRecord) -> str:
         record: of the split.
     """
     classes, labels = len(evaluation.classes), len(record.confusions)
-    if classes > MOST_CLASSES:
-        return f"There is a confusion matrix of at most {MOST_CLASSES} classes here; these are {classes}."
-    if labels > MOST_LABELS:
-        return f"The confusion matrices of the first {MOST_LABELS} of {labels} labels:"
+    if classes > MOST_COLUMNS:
+        return f"There is a confusion matrix of at most {MOST_COLUMNS} classes here; these are {classes}."
+    if labels > MOST_TABLES:
+        return f"The confusion matrices of the first {MOST_TABLES} of {labels} labels:"
     if record.calibration and not labels:
         return f"There are confusion matrices of at most {MOST_CURVES} labels; these are {len(evaluation.targets)}."
     return ""
@@ -37,5 +37,5 @@ def some_classes(names: tuple[str, ...]) -> str:
     >>> some_classes(("cat", "dog"))
     'cat, dog'
     """
-    some = ", ".join(names[:MOST_CLASSES])
-    return some if len(names) <= MOST_CLASSES else f"{some}, … ({len(names)} classes)"
+    some = ", ".join(names[:MOST_COLUMNS])
+    return some if len(names) <= MOST_COLUMNS else f"{some}, … ({len(names)} classes)"

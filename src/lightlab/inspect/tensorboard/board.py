@@ -22,7 +22,7 @@ from lightlab.inspect.run import Run
 from lightlab.inspect.tensorboard.histograms import (
     Activations,
     Counted,
-    Schedule,
+    are_due,
     count,
     gradient_tensors,
     weight_tensors,
@@ -66,7 +66,6 @@ class Board:
         self.options = options
         self.config = config
         self.text = text
-        self._schedule = Schedule(options.histograms)
         self._activations = Activations()
         self._gradients: dict[str, Counted] = {}
         self._due = False
@@ -88,10 +87,10 @@ class Board:
         if self.options.images:
             self._show_first_batch(trainer, network)
 
-    def begin_epoch(self, trainer: Trainer, model: LightningModule) -> None:
-        """Look at the first batch, if histograms are due after this epoch."""
-        self._due = self._schedule.is_due(trainer.current_epoch + 1)
-        if self._due and self.options.activations:
+    def begin_epoch(self, trainer: Trainer, model: LightningModule, epoch: int, from_start: bool) -> None:
+        """Look at the first batch, if histograms are due after this epoch and that one is still to come."""
+        self._due = are_due(self.options.histograms, epoch)
+        if self._due and self.options.activations and from_start:
             self._activations.watch(_model(model))
 
     def see_gradients(self, trainer: Trainer, model: LightningModule) -> None:

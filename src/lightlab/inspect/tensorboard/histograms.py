@@ -27,30 +27,22 @@ SAMPLE = 16_384
 Counted = tuple[Tensor, Tensor, Tensor]
 
 
-class Schedule:
-    """When histograms are due.
+def are_due(every: int | bool, epoch: int) -> bool:
+    """Return whether histograms are due after an epoch; the first is 1.
 
     Args:
         every: after so many epochs; true for more seldom as the training gets longer.
+        epoch: its number.
+
+    >>> [epoch for epoch in range(1, 31) if are_due(True, epoch)]
+    [1, 2, 3, 5, 8, 12, 18, 27]
     """
-
-    def __init__(self, every: int | bool) -> None:
-        self.every = every
-        self._next = 1
-
-    def is_due(self, epoch: int) -> bool:
-        """Return whether they are due after an epoch; the first is 1. Asked for each epoch in turn.
-
-        >>> schedule = Schedule(True)
-        >>> [epoch for epoch in range(1, 31) if schedule.is_due(epoch)]
-        [1, 2, 3, 5, 8, 12, 18, 27]
-        """
-        if self.every is not True:
-            return bool(self.every) and epoch % self.every == 0
-        if epoch < self._next:
-            return False
-        self._next = max(epoch + 1, -int(-epoch * GROWTH // 1))
-        return True
+    if every is not True:
+        return bool(every) and epoch % every == 0
+    due = 1
+    while due < epoch:
+        due = max(due + 1, -int(-due * GROWTH // 1))
+    return due == epoch
 
 
 def weight_tensors(model: Model) -> dict[str, Tensor]:
