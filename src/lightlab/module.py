@@ -37,6 +37,7 @@ from lightlab.training.culprit import are_finite
 from lightlab.training.finite import FiniteNumbers
 from lightlab.training.half_precision import keep_data_exact
 from lightlab.training.memory import is_out_of_memory
+from lightlab.training.whole_pass import check_whole_pass
 from lightlab.unfinished_epoch import UnfinishedEpoch
 
 #: As long as a training may be, where only that counts that there is a length.
@@ -349,10 +350,12 @@ class Model(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log loss and metrics of the validation split."""
+        check_whole_pass(self.trainer)
         self._log("val", self.val_metrics.compute())
 
     def on_test_epoch_end(self) -> None:
         """Log loss and metrics of the test split."""
+        check_whole_pass(self.trainer)
         self._log("test", self.test_metrics.compute())
 
     def _log(self, stage: str, figures: Mapping[str, Tensor]) -> None:

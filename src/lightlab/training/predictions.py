@@ -17,6 +17,7 @@ from torch import distributed
 
 from lightlab.errors import ConfigError, RunError
 from lightlab.processes import are_together
+from lightlab.training.whole_pass import check_whole_pass
 
 #: Numbers and texts that are written at once.
 VALUES_AT_ONCE = 2**18
@@ -71,8 +72,9 @@ class PredictionWriter(Callback):
         """Write them in the main process, in the order of the rows.
 
         Raises:
-            RunError: the file can't be written; what stood there before still does.
+            RunError: some rows have none, or the file can't be written; what stood there before still does.
         """
+        check_whole_pass(trainer)
         if self._spool is None:
             return
         datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it untyped
