@@ -1,6 +1,7 @@
 """The Trainer's verbs from end to end: real files, real training, and what is left behind."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -482,6 +483,8 @@ def test_no_weights_are_kept(config, capsys):
     assert main(["fit", "--config", config, "--trainer.enable_checkpointing", "false"]) == 0
     said = capsys.readouterr().out
     assert "No weights were kept (trainer.enable_checkpointing is false): the metrics are those of the last" in said
+    (run,) = re.findall("^run +", said, re.MULTILINE)
+    assert len(re.findall(f"^doctor {{{len(run) - len('doctor')}}}[a-z]", said, re.MULTILINE)) == 1  # in its column
     assert "lightlab predict" not in said
     run = Path("runs/wine/version_0")
     outcome = figures(run)

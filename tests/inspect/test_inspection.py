@@ -44,7 +44,7 @@ def test_a_training_that_broke_off_has_a_verdict(config, capsys):
     options = ["--model.optimizer=SGD", "--model.optimizer.lr=1e30", "--model.layers=[{dense: 8}, {dense: 8}]"]
     assert main(["fit", "--config", config, *options]) == 2
     said = capsys.readouterr()
-    assert "doctor      exploding gradients" in said.out
+    assert "doctor  exploding gradients" in said.out
     assert "The training loss is a finite number" in said.err
 
 

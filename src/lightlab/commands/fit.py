@@ -213,7 +213,7 @@ class Fit(TrainerVerb):
         say(outcome.table(run, plugin_options()))
         if weights and self.inspection and self.best:
             self.inspection.see_best(self.trainer, outcome, str(self.best.monitor), self.best.mode)
-        self.say_why()
+        self.say_why(outcome.width)
 
     def _test(self, stored: Mapping[str, Any]) -> dict[str, float]:
         """Give the model stored weights; return their metrics on the test split, if there is one."""
@@ -237,10 +237,14 @@ class Fit(TrainerVerb):
         say(f"{self.best.monitor} was never logged: the last weights stand in for the best.")
         return stand_in
 
-    def say_why(self) -> None:
-        """Say what the curves tell of the training, where it has a run folder."""
+    def say_why(self, width: int = 0) -> None:
+        """Say what the curves tell of the training, where it has a run folder.
+
+        Args:
+            width: of the names in the table above, in characters.
+        """
         if self.inspection and self.run_folder.path and self.run_folder.path.is_dir() and self.trainer.is_global_zero:
-            say(f"{'doctor':<12}{self.inspection.verdict()}")  # below the table
+            say(f"{'doctor':<{width}}  {self.inspection.verdict()}")
 
     def _limits(self) -> str:
         """Return what may leave a training without a step."""

@@ -57,10 +57,18 @@ class Outcome:
             run: the run folder.
             plugins: options that name the plugins it takes.
         """
+        return align(self._lines(run, plugins))
+
+    @property
+    def width(self) -> int:
+        """How wide the names in its table are, in characters."""
+        return max(len(name) for name, _ in self._lines(Path(), ()))
+
+    def _lines(self, run: Path, plugins: Sequence[str]) -> list[tuple[str, str]]:
         folder, config = (shlex.join([str(path), *plugins]) for path in (run, run / "config.yaml"))
         best = f" (best: {self.best_epoch})" if self.checkpoint else ""
         file = {"checkpoint": self.checkpoint, "sha256": self.sha256, "md5": self.md5}
-        lines = [
+        return [
             ("run", str(run)),
             ("epochs", f"{self.epochs}{best} in {self.seconds:.1f} s"),
             *metric_lines({"validation": self.validation, "test": self.test}),
@@ -69,7 +77,6 @@ class Outcome:
             ("report", f"lightlab report {folder}"),
             *([("predict", f"lightlab predict --config {config}")] if self.checkpoint else []),
         ]
-        return align(lines)
 
 
 def read_outcome(path: Path) -> Outcome:
