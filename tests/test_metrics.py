@@ -202,6 +202,28 @@ def test_every_head_is_measured_here():
     assert set(TARGETS) == own == {problem for problem, *_ in DEGENERATE.values()}
 
 
+@pytest.mark.parametrize("problem", ["regression", "bounded_regression"])
+def test_sums_of_numbers_do_not_depend_on_their_order(problem, monkeypatch):
+    """Kept whole, or passed on in other parts, figures are the same to the last digit, as over several processes."""
+    case = make(problem)
+    whole = epoch(*case)
+    monkeypatch.setattr(metrics, "FLUSH_LOGITS", 1)
+    parts = epoch(*case, sizes=(1,) * ROWS)
+    names = ("mse", "rmse", "mae", "r2")
+    assert [parts[name] for name in names] == [whole[name] for name in names]
+
+
+def test_numbers_far_from_nought():
+    """Where targets are not normalised, squares of large numbers leave their differences as they are."""
+    torch.manual_seed(0)
+    head = HEADS.get("regression")(
+        4, target=TargetSpec(("year",), mean=(2e4,), std=(3.0,), rows=9), normalize_target=False
+    )
+    targets = 2e4 + 3 * torch.randn(ROWS, 1)
+    logits = targets + torch.randn(ROWS, 1)
+    assert epoch(head, logits, targets)["r2"] == pytest.approx(reference.r2_score(targets, logits), rel=1e-5)
+
+
 def test_averages_are_of_what_can_be_told():
     """Labels without positive rows, and quantities that don't vary, count for nothing in an average."""
     head, logits, targets = make("multilabel")

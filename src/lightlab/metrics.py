@@ -54,6 +54,7 @@ class EpochMetrics(nn.Module):
         self.columns = tuple(columns)
         self._measured = head.measured
         self._of_classes = bool(head.target.classes)
+        self._of_numbers = not (head.target.classes or head.target.counts)
         self.register_buffer("place", torch.empty(0), persistent=False)  # knows the device, rows or none
         self.reset()
 
@@ -166,10 +167,14 @@ class EpochMetrics(nn.Module):
         self._losses.append(losses.sum())
         with torch.no_grad():
             scores, targets = self._measured(logits.float(), targets)
+        if self._of_numbers and scores.device.type != "mps":  # which has no such numbers
+            scores, targets = scores.double(), targets.double()  # so that sums don't depend on who adds up what
         if self._of_classes and targets.ndim == 2:  # a column a class, as one-hot targets are
             targets = targets.argmax(1)
         self._finite.append(torch.isfinite(logits).all())
         for metric in self._each().values():
+            if self._of_numbers:
+                metric.set_dtype(scores.dtype)
             metric.update(scores, targets)
 
     def _gather(self) -> None:
@@ -192,7 +197,7 @@ class EpochMetrics(nn.Module):
             # torchmetrics warns of states that were merged and not updated, and of one class, which has no ROC curve.
             warnings.simplefilter("ignore")
             try:
-                return cast("Tensor", metric.compute())
+                return cast("Tensor", metric.compute()).float()
             except ValueError:  # too few rows, as for R² of one
                 return torch.tensor(torch.nan, device=metric.device)
 
