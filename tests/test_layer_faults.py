@@ -186,6 +186,19 @@ def test_no_hook_ends_an_epoch_by_a_bare_next(hook):
         train([{"dense": 4}], Next())
 
 
+@pytest.mark.parametrize("hook", ["on_train_epoch_start", "on_train_epoch_end", "on_train_epoch_end of the last"])
+def test_no_hook_ends_a_training_by_a_bare_next(hook):
+    """Lightning would take it for the end of all epochs."""
+    name, _, last = hook.partition(" of ")
+
+    class Next(Callback):
+        """Takes more than there is."""
+
+    setattr(Next, name, lambda self, trainer, *given: None if last and not trainer.current_epoch else next(iter(())))
+    with pytest.raises(RunError, match=r"^A training ends with its epochs, or its steps\. .* raised StopIteration, "):
+        train([{"dense": 4}], Next())
+
+
 @pytest.mark.filterwarnings("ignore:Trying to infer the `batch_size`")  # which Lightning asks for with such a hook
 def test_an_epoch_that_is_to_end_ends():
     """By -1, as Lightning has it."""

@@ -3,13 +3,14 @@
 import errno
 import os
 import sys
+from contextlib import suppress
 from io import StringIO, TextIOWrapper
 from pathlib import Path
 
 import pytest
 
 from lightlab.errors import RunError
-from lightlab.terminal import lasting_output, say
+from lightlab.terminal import lasting_output, say, show
 
 
 def without_reader():
@@ -57,6 +58,15 @@ def test_output_on_a_full_disk(monkeypatch, capfd, buffering):
             speak("first", "second")
     said = "standard output can't be written to: No space left on device; fit goes on without it."
     assert capfd.readouterr().err == f"lightlab: {said}\n"
+
+
+@pytest.mark.parametrize("speaks", [say, show])
+def test_answers_on_a_full_disk(speaks, monkeypatch):
+    """What can't be written is an error."""
+    with suppress(OSError), open("/dev/full", "w") as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        with pytest.raises(RunError, match="^standard output can't be written to: No space left on device"):
+            speaks("first")
 
 
 def test_what_waits_is_written_in_the_end(monkeypatch, capfd):

@@ -45,8 +45,22 @@ def say(*parts: object, sep: str = " ", end: str = "\n", is_error: bool = False)
         RunError: standard output can't be written to, as on a full disk.
         BrokenPipeError: nobody reads it any more.
     """
+    _write(sep.join(map(printable, parts)) + end, is_error)
+
+
+def show(text: str) -> None:
+    """Print a text whose parts are `printable` already, and that may steer a terminal, to make them stand out.
+
+    Raises:
+        RunError: standard output can't be written to, as on a full disk.
+        BrokenPipeError: nobody reads it any more.
+    """
+    _write(f"{text}\n", is_error=False)
+
+
+def _write(text: str, is_error: bool) -> None:
     try:
-        print(*map(printable, parts), sep=sep, end=end, file=sys.stderr if is_error else None, flush=True)
+        print(text, end="", file=sys.stderr if is_error else None, flush=True)
     except OSError as error:
         if is_error or isinstance(error, BrokenPipeError):
             raise

@@ -349,3 +349,11 @@ def test_layers_that_change_are_said(filled, capsys):
     )
     kept = read_checkpoint("runs/filled/version_1/checkpoints/last.ckpt")["hyper_parameters"]["layers"]
     assert kept == yaml.safe_load(layers)
+
+
+def test_what_no_checkpoint_keeps(capsys):
+    """A callback whose state is lost between two runs is refused, and no other weights come of it unsaid."""
+    assert fit() == 0
+    pruning = json.dumps({"class_path": "ModelPruning", "init_args": {"pruning_fn": "l1_unstructured", "amount": 0.2}})
+    assert fit("--trainer.callbacks", pruning, "--trainer.max_epochs=9", "--ckpt_path", kept("last")) == 2
+    assert "checkpoints don't keep the masks of ModelPruning" in capsys.readouterr().err

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lightlab.commands.options import OptionParser
-from lightlab.terminal import say
+from lightlab.terminal import say, show
 
 if TYPE_CHECKING:
     from lightlab.inspect.compare import Comparison
@@ -59,7 +59,7 @@ def run(arguments: list[str]) -> None:
     if options.output:
         write_text(f"{text}\n", Path(options.output), "comparison")
     elif options.format == "text":
-        print(text)  # whose cells are printable, and the best of which stand out in a terminal
+        show(text)  # the best cells stand out in a terminal
     else:
         say(text)
     if chart:  # tools that read the table don't read this

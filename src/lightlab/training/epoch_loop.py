@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 from lightning.pytorch import Trainer
@@ -80,11 +81,7 @@ class InterruptibleEpochLoop(ResumableEpochLoop):
         takes_data_itself = isinstance(data_fetcher, _DataLoaderIterDataFetcher)
         if takes_data_itself or not any(frame.f_globals.get("__name__") == call.__name__ for frame, _ in frames):
             return
-        code, line = frames[-1][0].f_code, frames[-1][1]
-        raise RunError(
-            f"An epoch ends with its data. {code.co_qualname} raised StopIteration, which would end it before, after "
-            f"{self.global_step} steps ({code.co_filename}:{line})."
-        ) from end
+        raise _too_early(end, "An epoch ends with its data", self.global_step) from end
 
     @property
     def _is_told_to_end(self) -> bool:
@@ -107,3 +104,34 @@ class InterruptibleEpochLoop(ResumableEpochLoop):
         """Do nothing where processes have agreed by now whether they end."""
         if self._interruption is None:
             super()._broadcast_sigterm_tensor()
+
+
+def guard_epochs(fit_loop: Any) -> None:
+    """Have an error come of a StopIteration between two epochs, which Lightning takes for the end of the training.
+
+    Args:
+        fit_loop: the Trainer's.
+    """
+
+    def guarded(advance: Callable[[], None]) -> Callable[[], None]:
+        def carry_out() -> None:
+            try:
+                advance()
+            except StopIteration as end:
+                rule = "A training ends with its epochs, or its steps"
+                raise _too_early(end, rule, fit_loop.epoch_loop.global_step) from end
+
+        return carry_out
+
+    for name in ("on_advance_start", "on_advance_end"):
+        setattr(fit_loop, name, guarded(getattr(fit_loop, name)))
+
+
+def _too_early(end: StopIteration, rule: str, steps: int) -> RunError:
+    """Return the error for a StopIteration that ends what goes on, with who has raised it."""
+    *_, (frame, line) = traceback.walk_tb(end.__traceback__)
+    code = frame.f_code
+    return RunError(
+        f"{rule}. {code.co_qualname} raised StopIteration, which would end it before, after {steps} steps "
+        f"({code.co_filename}:{line})."
+    )

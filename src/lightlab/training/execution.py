@@ -14,6 +14,7 @@ from lightlab.errors import ConfigError
 from lightlab.terminal import say
 from lightlab.training.compilation import Compilation, compile_network, why_not
 from lightlab.training.due import why_single
+from lightlab.training.epoch_loop import guard_epochs
 from lightlab.training.fused_loop import FusedEpochLoop
 from lightlab.training.memory import keep_memory
 from lightlab.training.options import Compile, StepsPerExecution
@@ -52,6 +53,7 @@ class Execution(Callback):
         if stage == "fit" and not is_replaced and self._unknown is None:
             wanted = None if self.steps_per_execution == "auto" else self.steps_per_execution
             trainer.fit_loop.epoch_loop = FusedEpochLoop(trainer, wanted)
+            guard_epochs(trainer.fit_loop)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin, now that data, callbacks and optimizer are there, and say how the training is carried out."""

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, StochasticWeightAveraging
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, ModelPruning, StochasticWeightAveraging
 from lightning.pytorch.utilities import rank_zero_only
 
 from lightlab.checkpoints import read_checkpoint
@@ -58,6 +58,12 @@ def check_resumable(
         )
     if "data_spec" in checkpoint and _has_same_rows(checkpoint, datamodule):
         _check_treatment(DataSpec.from_dict(checkpoint["data_spec"]).input, datamodule.spec.input)
+    if any(isinstance(each, ModelPruning) for each in callbacks):
+        raise ConfigError.at(
+            ("trainer", "callbacks"),
+            "A training goes on with all that its checkpoint keeps, and checkpoints don't keep the masks of "
+            "ModelPruning. Start a new run, or leave it out from here on.",
+        )
     model.on_load_checkpoint(checkpoint)
     _check_head(checkpoint, model)
     if checkpoint["hyper_parameters"].get("layers") != model.hparams["layers"]:
