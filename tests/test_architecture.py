@@ -216,7 +216,7 @@ DANGEROUS = {
     "torch.hub": set(),
     "subprocess.run": {"lightlab.training.run_folder"},  # git
     "subprocess.Popen": {"lightlab.training.compilation", "lightlab.training.ranks"},  # lightlab itself; a type
-    "print": {"lightlab.terminal", "lightlab.commands.compare"},  # after escapes for terminals were taken out
+    "print": {"lightlab.terminal"},  # after escapes for terminals were taken out
     "extractall": set(),
 }
 
