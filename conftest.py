@@ -33,6 +33,21 @@ def own_folder(tmp_path, monkeypatch):
 
 
 @pytest.fixture(autouse=True)
+def no_plugins_left():
+    """Forget the plugins that a test has named: a config may then name what only plugins could bring."""
+    from lightlab import registry
+    from lightlab.config.sections import trainer_signature
+
+    plugins, named = set(registry._plugins), dict(registry._named)
+    yield
+    if plugins != registry._plugins or named != registry._named:
+        for kept, before in ((registry._plugins, plugins), (registry._named, named)):
+            kept.clear()
+            kept.update(before)
+        trainer_signature.cache_clear()
+
+
+@pytest.fixture(autouse=True)
 def names_in_doctests(doctest_namespace):
     """What the examples in docstrings use without importing it."""
     import torch
