@@ -15,6 +15,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.plugins.precision import MixedPrecision, Precision
 from lightning.pytorch.utilities import rank_zero_only
@@ -94,8 +95,6 @@ def compile_network(trainer: Trainer, wanted: Compile, reason: str) -> None:
         wanted: what the config says.
         reason: why not the whole step.
     """
-    import torch
-
     say(f"compile: the layers alone, since steps as a whole can't be: {reason}.")
     torch._dynamo.config.suppress_errors = True  # without a C++ compiler, say
     network: Any = trainer.lightning_module.network
