@@ -119,6 +119,23 @@ def test_step_that_is_left_out(config):
     assert "the loss is finite" not in printed
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says which cores a process has")
+def test_each_process_has_cores_of_its_own(config, monkeypatch):
+    """Trained on the CPU, no two share one, as long as there are enough."""
+    Path("cores.py").write_text(
+        "import os\nfrom pathlib import Path\nfrom lightning.pytorch import Callback\n\n\nclass Cores(Callback):\n"
+        "    def on_train_end(self, trainer, module):\n"
+        "        cores = ' '.join(map(str, os.sched_getaffinity(0)))\n"
+        "        Path(f'cores_{trainer.global_rank}').write_text(cores)\n"
+    )
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    all_cores = os.sched_getaffinity(0)
+    on_two("fit", "--config", config, "--plugin", "cores", "--trainer.callbacks", "cores.Cores")
+    mine, theirs = (set(map(int, Path(f"cores_{rank}").read_text().split())) for rank in range(2))
+    assert mine | theirs == all_cores
+    assert mine.isdisjoint(theirs) or len(all_cores) < 2
+
+
 def test_fewer_rows_than_processes(config):
     """A validation set of one row and a test set of three give on two processes what they give on one."""
     table = pd.DataFrame({"x": range(20), "z": [3, 1] * 10, "y": ["a", "b"] * 10})

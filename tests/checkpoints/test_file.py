@@ -3,12 +3,14 @@
 import hashlib
 import pickle
 import random
+import re
 import signal
 import zipfile
 from collections import OrderedDict
 from pathlib import Path
 from threading import Lock
 
+import numpy as np
 import pytest
 import torch
 
@@ -191,9 +193,45 @@ def test_what_can_not_be_read_again():
     """It is said of a checkpoint before it is needed."""
     write_checkpoint(WHOLE, "a.ckpt")
     check_readable("a.ckpt")
-    write_checkpoint({**WHOLE, "callbacks": {"mine": Path("x")}}, "b.ckpt")
-    with pytest.raises(CheckpointError, match="plain data and tensors, or it can't be read again.*pathlib"):
+    write_checkpoint({**WHOLE, "callbacks": {"mine": {(1, (2, 3)): 4}}}, "b.ckpt")
+    with pytest.raises(CheckpointError, match="plain data and tensors, or it can't be read again.*neither plain nor"):
         check_readable("b.ckpt")
+
+
+class Odd(float):
+    """A number with a class of its own."""
+
+
+@pytest.mark.parametrize(
+    ("value", "place", "name"),
+    [
+        (Path("x"), "callbacks.mine.0", "pathlib.PosixPath"),
+        (np.float64(1), "callbacks.mine.0", "numpy.float64"),
+        (np.zeros(2), "callbacks.mine.0", "numpy.ndarray"),
+        (Odd(1), "callbacks.mine.0", "tests.checkpoints.test_file.Odd"),
+        (torch.nn.Parameter(torch.zeros(1)), "callbacks.mine.0", "torch.nn.parameter.Parameter"),
+        (torch.float32, "callbacks.mine.0", "torch.dtype"),
+        (len, "callbacks.mine.0", "builtins.len"),
+        (Odd, "callbacks.mine.0", "tests.checkpoints.test_file.Odd"),
+        (frozenset({1}), "", "builtins.frozenset"),
+    ],
+)
+def test_what_can_not_be_read_again_is_not_written(value, place, name):
+    """Neither plain data nor a tensor: it is said what it is, and where, and the file stays what it was."""
+    write_checkpoint(WHOLE, "a.ckpt")
+    before = Path("a.ckpt").read_bytes()
+    with pytest.raises(CheckpointError, match=rf"Received{place and f' in {place}'}: {re.escape(name)}\."):
+        write_checkpoint({**WHOLE, "callbacks": {"mine": [value]}}, "a.ckpt")
+    assert Path("a.ckpt").read_bytes() == before
+
+
+def test_all_that_is_plain_is_written_and_read():
+    """Numbers, texts, bytes, what holds them, and tensors."""
+    given = {"a": [1, 2.0, True, None, 2**80, 1j, "é", b"\0x"], 3: (1, {2, 3}), (1, "b"): OrderedDict(c=torch.ones(2, 3).T)}
+    write_checkpoint({**WHOLE, "given": given}, "a.ckpt")
+    read = read_checkpoint("a.ckpt")["given"]
+    assert torch.equal(read[1, "b"].pop("c"), given[1, "b"].pop("c"))
+    assert read == given
 
 
 def test_failed_write_leaves_the_old_file():
@@ -201,7 +239,7 @@ def test_failed_write_leaves_the_old_file():
     write_checkpoint(WHOLE, "a.ckpt")
     before = Path("a.ckpt").read_bytes()
     for extra in (lambda: None, Lock(), (each for each in "ab")):
-        with pytest.raises(CheckpointError, match=r"plain data and tensors\. .* a\.ckpt can't be written: .*pickle"):
+        with pytest.raises(CheckpointError, match=r"plain data and tensors, .* Received in extra: .* a\.ckpt is not written"):
             write_checkpoint({**WHOLE, "extra": extra}, "a.ckpt")
     assert Path("a.ckpt").read_bytes() == before
     assert [path.name for path in Path().iterdir()] == ["a.ckpt"]

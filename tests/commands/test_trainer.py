@@ -2,6 +2,7 @@
 
 import json
 import re
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -133,6 +134,21 @@ def test_tensorboard_has_the_curves(run):
         assert step == outcome["best_epoch"]
         assert value == pytest.approx(outcome[split][f"{folder}/accuracy"])
     assert {"training/penalty", "training/learning_rate", "training/gradient_norm"} <= read("").keys()
+
+
+def test_what_only_training_needs_is_given_back(config):
+    """The optimizer's state and gradients, before the best weights are read: together they are three times as much."""
+    Path("kept.py").write_text(
+        "from lightning.pytorch import Callback\n\nSEEN = {}\n\n\nclass Kept(Callback):\n"
+        "    def on_train_end(self, trainer, module):\n        SEEN['state'] = len(trainer.optimizers[0].state)\n"
+        "    def on_test_start(self, trainer, module):\n        SEEN['trainer'] = trainer\n"
+    )
+    assert main(["fit", "--config", config, "--plugin", "kept", "--trainer.callbacks", "kept.Kept"]) == 0
+    seen = import_module("kept").SEEN
+    trainer = seen["trainer"]
+    assert seen["state"] == 4
+    assert all(not optimizer.state for optimizer in trainer.optimizers)
+    assert all(parameter.grad is None for parameter in trainer.lightning_module.parameters())
 
 
 def test_same_config_same_figures(run):

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
-from lightlab.data.rows import Rows, digest
+from lightlab.data.rows import ROWS_AT_ONCE, Rows, digest
 
 
 def rows(inputs, targets=None):
@@ -35,6 +35,18 @@ def test_fingerprints_of_rows_that_are_alike(dtype):
     """Rows that differ in signs only are told apart, and very many at once."""
     signs = torch.cartesian_prod(*[torch.tensor([-1, 1], dtype=dtype)] * 13)
     assert len(set(rows(signs).fingerprints())) == 2**13
+
+
+def test_fingerprints_of_more_rows_than_are_hashed_at_once():
+    """A row has the same number wherever it stands, in tables and arrays."""
+    count = 2 * ROWS_AT_ONCE + 5
+    numbers, texts = np.arange(count) % 1000 / 7, np.array(["a", "b", ""], dtype=object)[np.arange(count) % 3]
+    for inputs in (pd.DataFrame({"x": numbers, "t": texts}), torch.from_numpy(numbers)[:, None].repeat(1, 20)):
+        many = rows(inputs)
+        prints = many.fingerprints()
+        assert len(prints) == count
+        for places in (np.arange(3), np.array([ROWS_AT_ONCE - 1, ROWS_AT_ONCE, count - 1])):
+            assert many.take(places).fingerprints().tolist() == prints[places].tolist()
 
 
 def test_digest():

@@ -75,3 +75,30 @@ assert len(made) == 100_000, len(made)
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
     assert result.returncode == 0, result.stderr
+
+
+@linux
+def test_which_pieces_are_kept():
+    """What a step gives back stays with the process for the next one; what is very large does not."""
+    code = """
+import platform
+from pathlib import Path
+import torch
+from lightlab.training.memory import keep_memory
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
+
+def left_of(mib):
+    before = resident()
+    torch.ones(mib * 2**18)
+    return resident() - before
+
+keep_memory()
+torch.ones(1)
+assert left_of(300) < 30
+if platform.libc_ver()[0] == "glibc":
+    assert left_of(20) > 15
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
+    assert result.returncode == 0, result.stderr

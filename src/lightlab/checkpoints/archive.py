@@ -298,3 +298,9 @@ ALLOWED = {
     ("__builtin__", "set"): set,
     ("__builtin__", "complex"): complex,
 }
+
+
+def may_name(module: str, name: str) -> bool:
+    """Return whether a pickle may name something, which pickles of this kind call by its name in Python 2."""
+    module = "__builtin__" if module == "builtins" else module
+    return (module, name) in ALLOWED or (module == "torch" and name in ITEM_SIZES)

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-import pickle
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import torch
 
+from lightlab.checkpoints import pickler
 from lightlab.checkpoints.archive import check_archive
 from lightlab.checkpoints.checksum import Hashing, check_seal, read_blocks
 from lightlab.errors import CheckpointError, sentences
@@ -96,16 +96,18 @@ def write_checkpoint(checkpoint: Mapping[str, Any], path: str | os.PathLike[str]
     """Write a checkpoint so that the file under its name is whole at every moment.
 
     Raises:
-        CheckpointError: it can't be written; what stood there before still does.
+        CheckpointError: it can't be written, or holds what can't be read again; what stood there before still does.
     """
     target = _as_file(path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with replacing(target) as stream:
             _save(checkpoint, Hashing(stream))
-    except (pickle.PicklingError, AttributeError, TypeError) as cause:  # what can't be pickled is told by any of them
+    except pickler.UnreadableError as cause:
+        place = ".".join(pickler.find(cause.value, checkpoint))
         raise CheckpointError(
-            f"A checkpoint holds plain data and tensors. The checkpoint {target} can't be written: {cause}."
+            f"A checkpoint holds plain data and tensors, or it can't be read again. Received{place and f' in {place}'}: "
+            f"{cause.name}. Give it as numbers, texts, lists, dictionaries or tensors. {target} is not written."
         ) from cause
     except (OSError, RuntimeError) as cause:
         raise CheckpointError(f"The checkpoint {target} can't be written: {cause}.") from cause
@@ -113,7 +115,7 @@ def write_checkpoint(checkpoint: Mapping[str, Any], path: str | os.PathLike[str]
 
 def _save(checkpoint: Mapping[str, Any], stream: Hashing) -> None:
     try:
-        torch.save(checkpoint, cast("BinaryIO", stream))
+        torch.save(checkpoint, cast("BinaryIO", stream), pickle_module=pickler)
     except RuntimeError:
         if stream.failure:  # torch fails once more where it closes what it could not write
             raise stream.failure from None

@@ -196,12 +196,14 @@ class Fit(TrainerVerb):
             self.run_folder.remove(self.trainer)
             raise RunError(f"Training takes at least one step. It took none: see {self._limits()}.")
         weights = self._best_weights()
+        self._forget_training()
         if weights is None:
             figures = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
             test: dict[str, float] = {}
             best_epoch, best_step = epochs, steps
         else:
             stored = read_checkpoint(weights)
+            stored.pop("optimizer_states", None)
             figures, test = stored["metrics"], self._test(stored)
             best_epoch, best_step = min(stored["epoch"] + 1, epochs), stored["global_step"]
         if not self.trainer.is_global_zero:
@@ -214,6 +216,12 @@ class Fit(TrainerVerb):
         if weights and self.inspection and self.best:
             self.inspection.see_best(self.trainer, outcome, str(self.best.monitor), self.best.mode)
         self.say_why(outcome.width)
+
+    def _forget_training(self) -> None:
+        """Give back what only training needs, which may be three times what the weights take."""
+        for optimizer in self.trainer.optimizers:
+            optimizer.state.clear()
+        self.model.zero_grad()
 
     def _test(self, stored: Mapping[str, Any]) -> dict[str, float]:
         """Give the model stored weights; return their metrics on the test split, if there is one."""

@@ -37,16 +37,17 @@ def find_shared_rows(splits: Mapping[str, Rows], prints: Mapping[str, Fingerprin
         else prints[split]
         for split, rows in splits.items()
     }
-    known = pd.Series(np.arange(len(splits["train"])), index=fingerprints["train"])
-    known = known[~known.index.duplicated()]
+    train = fingerprints["train"]
     found = []
     for split in ("val", "test"):
         if split not in fingerprints:
             continue
-        shared = np.isin(fingerprints[split], fingerprints["train"])
+        own = fingerprints[split]
+        among = train[pd.Series(train).isin(own)]  # few, where a table of all that it has would be large
+        shared = pd.Series(own).isin(among).to_numpy()
         if shared.any():
             place = int(shared.argmax())
-            twin = int(known[fingerprints[split][place]])
+            twin = int((train == own[place]).argmax())
             text = (
                 f"{int(shared.sum())} of {len(shared)} rows of {split} also stand in train, so {split} looks better "
                 f"than new data will. The first: {_place(splits[split], place)} is {_place(splits['train'], twin)}."

@@ -304,5 +304,6 @@ def check_resumable(state: Mapping[str, Any], own: Mapping[str, Any]) -> None:
 
 def default_workers(processes: int) -> int:
     """Return how many workers suit each of so many training processes of this machine."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(MOST_WORKERS, cores // processes))
+    share = (os.cpu_count() or 1) // processes
+    own = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else share
+    return max(1, min(MOST_WORKERS, own, share))

@@ -17,8 +17,8 @@ from torch import Tensor
 Places = np.ndarray[Any, np.dtype[np.int64]]
 #: Numbers that tell rows apart, (rows,).
 Fingerprints = np.ndarray[Any, np.dtype[np.uint64]]
-#: Rows that are hashed at once.
-HASHED_AT_ONCE = 4096
+#: Numbers of arrays, and rows of tables, that are hashed at once.
+NUMBERS_AT_ONCE, ROWS_AT_ONCE = 2**21, 2**18
 
 
 class Stored:
@@ -117,13 +117,21 @@ def shorten(text: str, most: int = 40) -> str:
 
 def digest(*fingerprints: Fingerprints) -> str:
     """Return the SHA-256 of rows, in hexadecimal, from the fingerprints of all that they have, in order."""
-    return hashlib.sha256(np.stack(fingerprints).astype("<u8").tobytes()).hexdigest()
+    whole = hashlib.sha256()
+    for each in fingerprints:
+        whole.update(np.ascontiguousarray(each, dtype="<u8"))
+    return whole.hexdigest()
 
 
 def _hash_table(table: pd.DataFrame) -> Fingerprints:
     """Hash each row; a number or text is the same in whatever type a file or DataFrame has it."""
+    starts = range(0, max(len(table), 1), ROWS_AT_ONCE)
+    return np.concatenate([_hash_part(table[start : start + ROWS_AT_ONCE]) for start in starts])
+
+
+def _hash_part(table: pd.DataFrame) -> Fingerprints:
     plain = {name: _plain(table[name]) for name in table}
-    numbers: np.ndarray[Any, Any] = pd.util.hash_pandas_object(pd.DataFrame(plain), index=False).to_numpy(np.uint64)
+    numbers: Fingerprints = pd.util.hash_pandas_object(pd.DataFrame(plain), index=False).to_numpy(np.uint64)
     return numbers
 
 
@@ -135,9 +143,9 @@ def _plain(column: pd.Series[Any]) -> np.ndarray[Any, Any]:
 
 def _hash_tensor(values: Tensor) -> Fingerprints:
     """Hash each row of a tensor: a sum of its hashed words of eight bytes, with odd random factors, modulo 2⁶⁴."""
-    if not values[:1].numel():
+    if not (numbers := values[:1].numel()):
         return np.zeros(len(values), dtype=np.uint64)
-    parts = [_hash_block(part) for part in torch.split(values.flatten(1), HASHED_AT_ONCE)]
+    parts = [_hash_block(part) for part in torch.split(values.flatten(1), max(1, NUMBERS_AT_ONCE // numbers))]
     return np.concatenate(parts)
 
 

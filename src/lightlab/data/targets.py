@@ -177,17 +177,17 @@ def encode_target(rows: Rows, spec: TargetSpec, kind: TargetKind, problem: Probl
         return torch.from_numpy(_one_hot(rows, targets, problem).argmax(axis=1))
     column = targets.iloc[:, 0]
     texts = class_names(column)
-    codes = texts.map({name: code for code, name in enumerate(spec.classes)})
-    unseen = codes.isna().to_numpy()
+    codes = pd.Index(spec.classes).get_indexer(texts.cat.categories)[texts.cat.codes]
+    unseen = codes < 0
     if unseen.any():
-        found = texts[unseen].value_counts()
+        found = texts[unseen].cat.remove_unused_categories().value_counts()
         raise TargetError(
             f"Every class of {split} is one that the model learns from the train split: {_listed(spec.classes)}. "
             f"Received in column {column.name!r}, first at {rows.where(targets, int(unseen.argmax()))}: "
             f"{', '.join(f'{name!r} ({count} rows)' for name, count in found[:5].items())}"
             f"{f' and {len(found) - 5} others' if len(found) > 5 else ''}."
         )
-    return torch.tensor(codes.to_numpy(dtype=np.int64))
+    return torch.from_numpy(codes.astype(np.int64))
 
 
 def check_encoded(rows: Rows, encoded: Tensor, valid: Callable[[Tensor], Tensor], rule: str, split: str) -> None:
@@ -219,10 +219,16 @@ def check_encoded(rows: Rows, encoded: Tensor, valid: Callable[[Tensor], Tensor]
 
 
 def class_names(column: pd.Series[Any]) -> pd.Series[Any]:
-    """Return each value as the name of its class; whole numbers are written without a point."""
-    if is_float_dtype(column):
-        return column.map(lambda value: str(int(value)) if value % 1 == 0 else str(value)).astype(object)
-    return column.astype(str).str.lower() if is_bool_dtype(column) else column.astype(str)
+    """Return each value as the name of its class, a category; whole numbers are written without a point."""
+    codes, distinct = pd.factorize(column, use_na_sentinel=False)
+    places, names = pd.factorize(np.array([_class_name(value) for value in distinct], dtype=object))
+    return pd.Series(pd.Categorical.from_codes(places[codes], names), index=column.index)
+
+
+def _class_name(value: Any) -> str:
+    if isinstance(value, bool | np.bool_):
+        return str(value).lower()
+    return str(int(value)) if isinstance(value, float | np.floating) and value % 1 == 0 else str(value)
 
 
 def _sorted_classes(column: pd.Series[Any]) -> tuple[str, ...]:

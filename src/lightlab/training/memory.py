@@ -30,9 +30,11 @@ GROUPS = {
 
 #: From glibc's malloc.h.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-#: Memory up to such a size is kept for the next step, in bytes: the most that mallopt takes, and that it took up to
-#: glibc 2.34.
-KEPT_BYTES, KEPT_BYTES_BEFORE = 2**31 - 1, 2**25
+#: Pieces of memory up to such a size are kept for the next step, in bytes: so much, and the most that mallopt took up to
+#: glibc 2.34. A larger one leaves a gap that is soon too short for its like, and with it takes as much again.
+KEPT_PIECE, KEPT_PIECE_BEFORE = 2**28, 2**25
+#: So much of what is free is kept: the most that mallopt takes.
+KEPT = 2**31 - 1
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -134,5 +136,5 @@ def keep_memory() -> None:
     with suppress(OSError, AttributeError):
         libc = ctypes.CDLL(None)
         libc.gnu_get_libc_version  # noqa: B018 - others may have a mallopt that means something else
-        if any(libc.mallopt(M_MMAP_THRESHOLD, size) for size in (KEPT_BYTES, KEPT_BYTES_BEFORE)):
-            libc.mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
+        if any(libc.mallopt(M_MMAP_THRESHOLD, size) for size in (KEPT_PIECE, KEPT_PIECE_BEFORE)):
+            libc.mallopt(M_TRIM_THRESHOLD, KEPT)

@@ -15,6 +15,7 @@ from typing import Any
 
 from lightning.fabric.utilities.distributed import _set_num_threads_if_needed
 from lightning.pytorch import Trainer
+from lightning.pytorch.accelerators import CPUAccelerator
 from lightning.pytorch.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 from torch import distributed
 
@@ -30,6 +31,7 @@ from lightlab.interruption import (
     let_launcher_go,
     requested,
 )
+from lightlab.processes import kept_to, share_of_cores
 from lightlab.terminal import say
 
 #: How often a process gives a sign of life, in seconds.
@@ -50,22 +52,30 @@ FAILED = 1
 class Launcher(_SubprocessScriptLauncher):
     """Lightning's launcher of one process a device, which leaves it to `Ranks` to look after them.
 
+    Where a process computes on the CPU, it has a share of the cores to itself.
+
     Args:
         stock: Lightning's own.
+        is_on_cpu: whether that is what the processes compute on.
         started: called with the processes that were launched, by rank.
     """
 
     def __init__(
-        self, stock: _SubprocessScriptLauncher, started: Callable[[Mapping[int, subprocess.Popen[bytes]]], None]
+        self,
+        stock: _SubprocessScriptLauncher,
+        is_on_cpu: bool,
+        started: Callable[[Mapping[int, subprocess.Popen[bytes]]], None],
     ) -> None:
         super().__init__(stock.cluster_environment, stock.num_processes, stock.num_nodes)
+        self._is_on_cpu = is_on_cpu
         self._started = started
 
     def launch(self, function: Callable[..., Any], *args: Any, trainer: Trainer | None = None, **kwargs: Any) -> Any:
         """Launch the other processes of this machine, unless they are there, and call a function."""
         environment = self.cluster_environment
         environment.validate_settings(num_devices=self.num_processes, num_nodes=self.num_nodes)
-        if not environment.creates_processes_externally:
+        is_first = not environment.creates_processes_externally
+        if is_first:
             os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # all there is to say of a lost process, `Ranks` says
             first = environment.node_rank() * self.num_processes
             os.environ[LAUNCHER] = str(os.getpid())
@@ -75,7 +85,9 @@ class Launcher(_SubprocessScriptLauncher):
                 del os.environ[LAUNCHER]  # what else this process starts is none of them
             self._started({first + local: process for local, process in enumerate(self.procs, 1)})
         _set_num_threads_if_needed(num_processes=self.num_processes)
-        return function(*args, **kwargs)
+        shares = self._is_on_cpu and (is_first or launcher())  # others than ours see to that themselves
+        with kept_to(share_of_cores(environment.local_rank(), self.num_processes) if shares else ()):
+            return function(*args, **kwargs)
 
 
 class Ranks:
@@ -105,7 +117,7 @@ class Ranks:
         if not isinstance(stock, _SubprocessScriptLauncher) or trainer.world_size == 1:
             return
         self._is_one_of_several = True
-        strategy._launcher = Launcher(stock, self._children.update)
+        strategy._launcher = Launcher(stock, isinstance(trainer.accelerator, CPUAccelerator), self._children.update)
         if timeout is not None:
             strategy.setup_environment = partial(_meet, strategy.setup_environment, timedelta(seconds=timeout))
         before_the_end(self.end_children)

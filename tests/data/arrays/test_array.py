@@ -1,6 +1,7 @@
 """Arrays from files and from Python: what is read, what is refused, and a model from the first line to predictions."""
 
 import pickle
+from mmap import mmap
 from pathlib import Path
 
 import h5py
@@ -13,7 +14,7 @@ from lightning.pytorch import Trainer
 
 from lightlab.cli import main
 from lightlab.data import ArrayData, BundledData
-from lightlab.data.arrays.read_array import ArrayFile
+from lightlab.data.arrays.read_array import ArrayFile, find_arrays
 from lightlab.errors import ConfigError, DataError, TargetError
 from lightlab.module import Model
 
@@ -48,6 +49,28 @@ def write(ending, x, y, **more):
 
 
 for_each_file = pytest.mark.parametrize("ending", ["npy", "npz", "h5"])
+
+
+@for_each_file
+def test_whole_arrays_lie_in_memory_once(ending):
+    """An array that is read whole is not read by way of the file's pages, which would count as memory, too."""
+    x, y = signals(3)
+    path = next(iter(write(ending, x, y).values()))
+    for place in find_arrays(path).values():
+        owner = place.read()
+        while isinstance(owner, np.ndarray) and owner.base is not None:
+            owner = owner.base
+        assert not isinstance(owner, mmap)
+
+
+def test_arrays_from_python_may_be_changed_afterwards():
+    """What was trained on is what was there when it was read."""
+    x, y = signals(3)
+    data = ArrayData.from_arrays(x, y, split=(1, 0, 0))
+    data.connect("binary")
+    before = data.sample().inputs.clone()
+    x[:] = 0
+    assert torch.equal(data.sample().inputs, before)
 
 
 @for_each_file

@@ -210,13 +210,13 @@ class ArrayData(FileData):
             DataError: they are no numbers, of another rank, or not finite.
         """
         if not isinstance(array, ArrayPlace):
-            return self._in_memory(array, f"{self.inputs!r} of {path}")
+            return self._in_memory(array.copy(), f"{self.inputs!r} of {path}")  # people may go on to change their own
         with array.open() as opened:
             shape = self._check_inputs(opened, str(array))
             size = int(np.prod(opened.shape)) * opened.dtype.itemsize
-            if size <= self.largest or array.path.lower().endswith(ZIPPED):
-                return self._in_memory(opened[...], str(array))
             unit = self.image and opened.dtype != np.uint8
+        if size <= self.largest or array.path.lower().endswith(ZIPPED):
+            return self._in_memory(array.read(), str(array))
         say(f"stored: {array}, {size / (1 << 30):.1f} GiB, is read a batch at a time")
         return ArrayFile(array, np.arange(shape[0]), shape[1:], self.channels_last, unit)
 
@@ -264,7 +264,7 @@ class ArrayData(FileData):
             )
         if values.dtype.kind == "U":
             return table.apply(lambda column: pd.Series(named_classes(column.tolist())))
-        return table.where(table != "")
+        return table.where(table != "") if values.dtype.kind == "O" else table
 
 
 def _as_numpy(value: Any, name: str) -> np.ndarray[Any, Any]:

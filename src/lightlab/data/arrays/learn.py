@@ -116,13 +116,12 @@ def refuse_rows(values: Tensor, places: Any, source: str, unit: bool = False) ->
     Raises:
         DataError: with the first such number, where it stands, and how many rows there are.
     """
-    if not values.is_floating_point():
+    low, high = 0.0 if unit else -LARGEST, 1.0 if unit else LARGEST
+    if not values.is_floating_point() or not values.numel() or _lie_between(values, low, high):
         return
-    flat, low, high = values.flatten(1), 0.0 if unit else -LARGEST, 1.0 if unit else LARGEST
+    flat = values.flatten(1)
     bad = ~((flat >= low) & (flat <= high))  # NaN is neither
     wrong = bad.any(1)
-    if not bool(wrong.any()):
-        return
     row = int(wrong.int().argmax())
     column = int(bad[row].int().argmax())
     rule = "Pixels are of type uint8, or numbers from 0 to 1"
@@ -132,6 +131,11 @@ def refuse_rows(values: Tensor, places: Any, source: str, unit: bool = False) ->
         f"{rule}. Received in {source}: {flat[row, column]:g} in row {places[row]}, "
         f"{name_place(column, tuple(values.shape[1:]))}, and so in {int(wrong.sum())} of {len(values)} rows."
     )
+
+
+def _lie_between(values: Tensor, low: float, high: float) -> bool:
+    least, most = values.aminmax()  # NaN where one is NaN
+    return bool((least >= low) & (most <= high))
 
 
 def name_place(place: int, shape: tuple[int, ...]) -> str:

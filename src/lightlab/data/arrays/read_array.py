@@ -64,8 +64,10 @@ class ArrayPlace:
                 yield _open_npy(self.path)
 
     def read(self) -> np.ndarray[Any, Any]:
-        """Return the whole array."""
+        """Return the whole array, in memory of its own."""
         with self.open() as array:
+            if isinstance(array, np.memmap):  # what is read of one counts as the process' memory, beside its copy
+                return np.asarray(np.load(self.path, allow_pickle=False))
             return np.asarray(array[...])
 
 
@@ -136,13 +138,13 @@ def to_tensor(values: np.ndarray[Any, Any], channels_last: bool = False) -> Tens
     """Return an array as a tensor, (rows, channels, …): of type uint8 as it is, of others in single precision.
 
     Args:
-        values: numbers or booleans, (rows, …).
+        values: numbers or booleans, (rows, …). The tensor has the same memory where it can.
         channels_last: whether the channels are its last dimension.
     """
     if channels_last:
         values = np.moveaxis(values, -1, 1)
     with np.errstate(over="ignore"):  # what becomes infinite is found with all that is
-        values = np.array(values, dtype=np.uint8 if values.dtype == np.uint8 else np.float32, order="C")
+        values = np.asarray(values, dtype=np.uint8 if values.dtype == np.uint8 else np.float32, order="C")
     return torch.from_numpy(values)
 
 

@@ -31,7 +31,8 @@ def histogram(values: Tensor, bins: int = BINS) -> Histogram:
     Histogram(edges=(0.0, 1.0, 2.0), counts=(1, 3))
     """
     known = values.detach().flatten().float()
-    known = known[torch.isfinite(known)]
+    if not len(known) or not all(map(torch.isfinite, torch.aminmax(known))):  # a copy of what is large is not made in vain
+        known = known[torch.isfinite(known)]
     if not len(known):
         return Histogram((0.0, 1.0), (0,))
     low, high = (float(value) for value in torch.aminmax(known))
