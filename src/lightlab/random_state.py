@@ -12,14 +12,21 @@ import torch
 
 
 def random_state(device: torch.device) -> dict[str, Any]:
-    """Return the state of torch's, NumPy's and Python's own generators, and of a GPU's, as plain data.
+    """Return the state of torch's, NumPy's and Python's own generators, and of a GPU's, as plain data and tensors.
+
+    Of numbers by the hundred a checkpoint is written much faster as a tensor.
 
     Args:
         device: that computes.
     """
     numpy_state: Any = np.random.get_state(legacy=True)
     kind, words, *others = numpy_state
-    state = {"torch": torch.get_rng_state(), "numpy": (kind, words.tolist(), *others), "python": random.getstate()}
+    version, own_words, gauss = random.getstate()
+    state = {
+        "torch": torch.get_rng_state(),
+        "numpy": (kind, torch.from_numpy(words.astype(np.int64)), *others),
+        "python": (version, torch.from_numpy(np.array(own_words)), gauss),
+    }
     return state | ({"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {})
 
 
@@ -34,8 +41,10 @@ def set_random_state(state: Mapping[str, Any], device: torch.device) -> None:
         Exception: of some kind, where the state is none.
     """
     torch.set_rng_state(state["torch"])
-    np.random.set_state(state["numpy"])
-    random.setstate(state["python"])
+    kind, words, *others = state["numpy"]
+    np.random.set_state((kind, words.numpy(), *others))
+    version, own_words, gauss = state["python"]
+    random.setstate((version, tuple(own_words.tolist()), gauss))
     if device.type == "cuda" and "cuda" in state:
         torch.cuda.set_rng_state(state["cuda"], device)
 

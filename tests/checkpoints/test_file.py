@@ -227,7 +227,11 @@ def test_what_can_not_be_read_again_is_not_written(value, place, name):
 
 def test_all_that_is_plain_is_written_and_read():
     """Numbers, texts, bytes, what holds them, and tensors."""
-    given = {"a": [1, 2.0, True, None, 2**80, 1j, "é", b"\0x"], 3: (1, {2, 3}), (1, "b"): OrderedDict(c=torch.ones(2, 3).T)}
+    given = {
+        "a": [1, 2.0, True, None, 2**80, 1j, "é", b"\0x"],
+        3: (1, {2, 3}),
+        (1, "b"): OrderedDict(c=torch.ones(2, 3).T),
+    }
     write_checkpoint({**WHOLE, "given": given}, "a.ckpt")
     read = read_checkpoint("a.ckpt")["given"]
     assert torch.equal(read[1, "b"].pop("c"), given[1, "b"].pop("c"))
@@ -239,7 +243,9 @@ def test_failed_write_leaves_the_old_file():
     write_checkpoint(WHOLE, "a.ckpt")
     before = Path("a.ckpt").read_bytes()
     for extra in (lambda: None, Lock(), (each for each in "ab")):
-        with pytest.raises(CheckpointError, match=r"plain data and tensors, .* Received in extra: .* a\.ckpt is not written"):
+        with pytest.raises(
+            CheckpointError, match=r"plain data and tensors, .* Received in extra: .* a\.ckpt is not written"
+        ):
             write_checkpoint({**WHOLE, "extra": extra}, "a.ckpt")
     assert Path("a.ckpt").read_bytes() == before
     assert [path.name for path in Path().iterdir()] == ["a.ckpt"]

@@ -109,7 +109,9 @@ class Best(Callback):
 def test_what_can_not_be_read_again_is_said_at_once():
     """A callback whose state can't be read again ends the training, and not its resume; what was kept before stays."""
     trainer, model, data = make([Best(), ModelCheckpoint("kept", filename="last")], epochs=3)
-    with pytest.raises(CheckpointError, match=r"Received in callbacks\.Best\.best: numpy\.float64\..*last\.ckpt is not written"):
+    with pytest.raises(
+        CheckpointError, match=r"Received in callbacks\.Best\.best: numpy\.float64\..*last\.ckpt is not written"
+    ):
         trainer.fit(model, data)
     assert read_checkpoint("kept/last.ckpt")["epoch"] == 0
 

@@ -105,9 +105,10 @@ def write_checkpoint(checkpoint: Mapping[str, Any], path: str | os.PathLike[str]
             _save(checkpoint, Hashing(stream))
     except pickler.UnreadableError as cause:
         place = ".".join(pickler.find(cause.value, checkpoint))
+        received = f"Received{place and f' in {place}'}: {cause.name}."
         raise CheckpointError(
-            f"A checkpoint holds plain data and tensors, or it can't be read again. Received{place and f' in {place}'}: "
-            f"{cause.name}. Give it as numbers, texts, lists, dictionaries or tensors. {target} is not written."
+            f"A checkpoint holds plain data and tensors, or it can't be read again. {received} Give it as numbers, "
+            f"texts, lists, dictionaries or tensors. {target} is not written."
         ) from cause
     except (OSError, RuntimeError) as cause:
         raise CheckpointError(f"The checkpoint {target} can't be written: {cause}.") from cause

@@ -1,4 +1,4 @@
-"""Has torch.save, as its ``pickle_module``, refuse what `archive` would not read: what is neither plain nor a tensor."""
+"""The ``pickle_module`` of torch.save, which refuses what `archive` would not read: neither plain data nor a tensor."""
 
 from __future__ import annotations
 

@@ -30,8 +30,8 @@ GROUPS = {
 
 #: From glibc's malloc.h.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-#: Pieces of memory up to such a size are kept for the next step, in bytes: so much, and the most that mallopt took up to
-#: glibc 2.34. A larger one leaves a gap that is soon too short for its like, and with it takes as much again.
+#: Pieces of memory up to such a size are kept for the next step, in bytes; the second is the most that mallopt took up
+#: to glibc 2.34. A larger one would leave a gap that is soon too short for the next of its size.
 KEPT_PIECE, KEPT_PIECE_BEFORE = 2**28, 2**25
 #: So much of what is free is kept: the most that mallopt takes.
 KEPT = 2**31 - 1

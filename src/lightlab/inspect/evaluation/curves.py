@@ -31,7 +31,7 @@ def histogram(values: Tensor, bins: int = BINS) -> Histogram:
     Histogram(edges=(0.0, 1.0, 2.0), counts=(1, 3))
     """
     known = values.detach().flatten().float()
-    if not len(known) or not all(map(torch.isfinite, torch.aminmax(known))):  # a copy of what is large is not made in vain
+    if not len(known) or not all(map(torch.isfinite, torch.aminmax(known))):  # or a copy is made in vain
         known = known[torch.isfinite(known)]
     if not len(known):
         return Histogram((0.0, 1.0), (0,))

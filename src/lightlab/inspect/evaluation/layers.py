@@ -33,7 +33,8 @@ def weight_histograms(model: Model) -> dict[str, Histogram]:
     found = {}
     for name, (_, module) in weighted_modules(model).items():
         own = list(module.parameters(recurse=False))
-        kernels = [each.detach().flatten() for each in own if each.ndim > 1] or [each.detach().flatten() for each in own]
+        kernels = [parameter.detach().flatten() for parameter in own if parameter.ndim > 1]
+        kernels = kernels or [parameter.detach().flatten() for parameter in own]
         found[name] = histogram(kernels[0] if len(kernels) == 1 else torch.cat(kernels))
     return found
 
