@@ -203,8 +203,8 @@ DANGEROUS = {
     "eval": {"lightlab.signatures.source"},  # annotations of code that is installed, once they are found harmless
     "exec": set(),
     "__import__": set(),
-    # The first looks at what a checkpoint's pickle holds, and calls nothing in it; the other knows its errors.
-    "pickle": {"lightlab.checkpoints.archive", "lightlab.checkpoints.file"},
+    # The first looks at what a checkpoint's pickle holds, and calls nothing in it; the other writes no more than that.
+    "pickle": {"lightlab.checkpoints.archive", "lightlab.checkpoints.pickler"},
     "pickle.load": set(),
     "pickle.loads": set(),
     "yaml.load": {"lightlab.config.documents"},  # with a loader of its own, of plain data

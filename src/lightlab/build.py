@@ -18,8 +18,8 @@ from torch.nn.modules.module import (
 )
 from torch.nn.parameter import UninitializedParameter
 
-from lightlab.errors import ConfigError, Key, LightlabError, ShapeError
-from lightlab.layer_faults import find_place, first_line, say_raised
+from lightlab.errors import ConfigError, Key, LightlabError, ShapeError, place_in_code
+from lightlab.layer_faults import first_line, say_raised
 from lightlab.layers.base import activation_name
 from lightlab.layers.parameters import Shape
 from lightlab.layers.stack import Stack
@@ -273,7 +273,7 @@ def check_last_layer(specs: tuple[LayerSpec, ...], outputs: int | None, problem:
 def _reason(cause: Exception, component: Any) -> str:
     """Return what an error of torch's says; of one of a plugin's also what it is, and where it was raised."""
     packages = [getattr(component, "__module__", "")]
-    is_foreign = find_place(cause, packages) or not isinstance(cause, OF_TORCH)
+    is_foreign = place_in_code(cause, packages) or not isinstance(cause, OF_TORCH)
     return say_raised("it", cause, packages) if is_foreign else first_line(cause)
 
 

@@ -16,9 +16,9 @@ from io import TextIOWrapper
 from lightlab import __version__
 from lightlab.commands.options import HELP, PRINT_CONFIG
 from lightlab.commands.verbs import TRAINER_VERBS, VERBS
-from lightlab.errors import LightlabError, RunError, did_you_mean, sentences
+from lightlab.errors import LightlabError, RunError, did_you_mean, place_in_code, sentences
 from lightlab.interruption import Interrupted, heed, heed_launcher, listening
-from lightlab.registry import import_plugin, load_plugins
+from lightlab.registry import import_plugin, load_plugins, plugin_modules
 from lightlab.terminal import lasting_output, say
 
 USAGE = f"""usage: lightlab VERB --config FILE [--config FILE …] [--KEY VALUE …]
@@ -38,7 +38,7 @@ options:
   --help           print this; 'lightlab VERB --help' prints what a verb takes, such as the keys of a config
 """
 
-#: Exit codes: what was given is wrong; lightlab, or what it stands on, is.
+#: Exit codes: what was given is wrong; lightlab, a plugin, or what they stand on, is.
 WRONG_INPUT, UNFORESEEN = 2, 1
 #: What launchers tell a process that is one of several: which one it is.
 RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
@@ -103,8 +103,10 @@ def _answer(rest: list[str]) -> int:
             near = "Take fewer rows, smaller layers or a smaller data.batch_size."
             say(f"lightlab: error: {sentences(rule + received, near)}", is_error=True)
             return WRONG_INPUT
-        say(f"lightlab: error: {type(error).__name__}: {text}", is_error=True)
-        say("lightlab: this was not foreseen; --debug shows the traceback.", is_error=True)
+        place = place_in_code(error, plugin_modules())
+        say(f"lightlab: error: {type(error).__name__}: {text}{place and f' ({place})'}", is_error=True)
+        whose = "a plugin raised it" if place else "this was not foreseen"
+        say(f"lightlab: {whose}; --debug shows the traceback.", is_error=True)
         return UNFORESEEN
     finally:
         gc.unfreeze()  # for whoever goes on in this process, as a notebook does

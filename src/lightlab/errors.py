@@ -19,6 +19,7 @@ Every message states the rule, what was received, where, and the nearest right t
 from __future__ import annotations
 
 import difflib
+import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -86,6 +87,20 @@ def _rank(name: object, known: Iterable[str]) -> dict[str, float]:
 def sentences(*parts: str) -> str:
     """Join the parts of a message that are not empty."""
     return " ".join(part for part in parts if part)
+
+
+def place_in_code(error: BaseException, packages: Iterable[str]) -> str:
+    """Return the file and line of the innermost code of some packages; empty where it is torch's or lightlab's."""
+    own = set(map(_top, packages)) - {"torch", "lightlab"}
+    found = ""
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        if _top(frame.f_globals.get("__name__", "")) in own:
+            found = f"{frame.f_code.co_filename}:{line}"
+    return found
+
+
+def _top(module: str) -> str:
+    return module.partition(".")[0]
 
 
 class LightlabError(Exception):

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 import torch
 from torch import nn
 
-from lightlab.errors import ConfigError, Key, LightlabError
+from lightlab.errors import ConfigError, Key, LightlabError, place_in_code
 from lightlab.names import module_key
 from lightlab.training.culprit import config_paths
 from lightlab.training.memory import is_out_of_memory
@@ -57,27 +57,13 @@ def say_raised(name: str, error: Exception, packages: Iterable[str], when: str =
         packages: the modules that the layer's code is in.
         when: that was.
     """
-    text, place = first_line(error), find_place(error, packages)
+    text, place = first_line(error), place_in_code(error, packages)
     return f"{name} raised {type(error).__name__}{when}{text and f': {text}'}{place and f' ({place})'}"
 
 
 def first_line(error: Exception) -> str:
     """Return what an error says, without the stack that may follow where it is torch's."""
     return str(error).strip().split("\n")[0]
-
-
-def find_place(error: Exception, packages: Iterable[str]) -> str:
-    """Return the file and line of the innermost code of some packages; empty where it is torch's or lightlab's."""
-    own = set(map(_top, packages)) - {"torch", "lightlab"}
-    found = ""
-    for frame, line in traceback.walk_tb(error.__traceback__):
-        if _top(frame.f_globals.get("__name__", "")) in own:
-            found = f"{frame.f_code.co_filename}:{line}"
-    return found
-
-
-def _top(module: str) -> str:
-    return module.partition(".")[0]
 
 
 def _comes_from_elsewhere(error: Exception) -> bool:

@@ -41,7 +41,7 @@ class Preprocess(SinglePrecisionBuffers):
 
     def normalize(self, numbers: Tensor) -> Tensor:
         """Shift and scale in the precision of what arrives, and return the precision of the network."""
-        return ((numbers - self.offset) * self.factor).to(self.dtype)
+        return (numbers - self.offset).mul_(self.factor).to(self.dtype)
 
 
 class PreprocessTable(Preprocess):

@@ -494,6 +494,19 @@ def test_loss_that_is_not_finite(config, capsys):
     assert not list(Path("runs").rglob("best.ckpt"))
 
 
+def test_what_a_callback_raises(config, capsys):
+    """It is said with the line of the plugin that raised it, which is no fault of lightlab's."""
+    Path("odd.py").write_text(
+        "from lightning.pytorch import Callback\n\n\nclass Odd(Callback):\n"
+        "    def on_train_batch_end(self, trainer, module, *given):\n        {}['row 7']\n"
+    )
+    arguments = ["fit", "--config", config, "--plugin", "odd", "--trainer.callbacks", "odd.Odd"]
+    error = failing(arguments, capsys, code=1)
+    assert "lightlab: error: KeyError: 'row 7' (" in error
+    assert "odd.py:6)" in error
+    assert "a plugin raised it; --debug shows the traceback" in error
+
+
 def test_no_weights_are_kept(config, capsys):
     """Where no weights are kept the metrics are those of the last epoch; the report and the table say so."""
     assert main(["fit", "--config", config, "--trainer.enable_checkpointing", "false"]) == 0

@@ -119,7 +119,7 @@ def digest(*fingerprints: Fingerprints) -> str:
     """Return the SHA-256 of rows, in hexadecimal, from the fingerprints of all that they have, in order."""
     whole = hashlib.sha256()
     for each in fingerprints:
-        whole.update(np.ascontiguousarray(each, dtype="<u8"))
+        whole.update(np.ascontiguousarray(each, dtype="<u8").data)
     return whole.hexdigest()
 
 
@@ -131,7 +131,7 @@ def _hash_table(table: pd.DataFrame) -> Fingerprints:
 
 def _hash_part(table: pd.DataFrame) -> Fingerprints:
     plain = {name: _plain(table[name]) for name in table}
-    numbers: Fingerprints = pd.util.hash_pandas_object(pd.DataFrame(plain), index=False).to_numpy(np.uint64)
+    numbers: np.ndarray[Any, Any] = pd.util.hash_pandas_object(pd.DataFrame(plain), index=False).to_numpy(np.uint64)
     return numbers
 
 

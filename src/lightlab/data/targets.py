@@ -222,7 +222,7 @@ def class_names(column: pd.Series[Any]) -> pd.Series[Any]:
     """Return each value as the name of its class, a category; whole numbers are written without a point."""
     codes, distinct = pd.factorize(column, use_na_sentinel=False)
     places, names = pd.factorize(np.array([_class_name(value) for value in distinct], dtype=object))
-    return pd.Series(pd.Categorical.from_codes(places[codes], names), index=column.index)
+    return pd.Series(pd.Categorical.from_codes(places[codes], pd.Index(names)), index=column.index)
 
 
 def _class_name(value: Any) -> str:
