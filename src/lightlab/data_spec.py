@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from lightlab.errors import CheckpointError
+from lightlab.errors import CheckpointError, first_misfit
 
 #: How inputs are normalised: to mean 0 and variance 1, to the range 0 to 1, or not at all.
 Normalize = Literal["standard", "min_max", "none"]
@@ -114,4 +114,6 @@ class DataSpec:
         try:
             return TypeAdapter(cls).validate_python(values)
         except ValidationError as error:
-            raise CheckpointError(f"A checkpoint's data_spec has the form of lightlab.DataSpec. {error}") from error
+            raise CheckpointError(
+                f"A checkpoint's data_spec has the form of lightlab.DataSpec: {first_misfit(error)}."
+            ) from error

@@ -19,10 +19,15 @@ Every message states the rule, what was received, where, and the nearest right t
 from __future__ import annotations
 
 import difflib
+import reprlib
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 #: Where in a config something stands: ``("model", "layers", 2, "dense", "units")``.
 Key = tuple[str | int, ...]
@@ -87,6 +92,14 @@ def _rank(name: object, known: Iterable[str]) -> dict[str, float]:
 def sentences(*parts: str) -> str:
     """Join the parts of a message that are not empty."""
     return " ".join(part for part in parts if part)
+
+
+def first_misfit(error: ValidationError) -> str:
+    """Return where data first differ from the form that they have to have, and how, without pydantic's name for it."""
+    first = error.errors(include_url=False)[0]
+    place = format_key(first["loc"])
+    received = "" if first["type"] == "missing" else f", received {reprlib.repr(first['input'])}"
+    return f"{place and f'{place}: '}{first['msg'][0].lower()}{first['msg'][1:]}{received}"
 
 
 def place_in_code(error: BaseException, packages: Iterable[str]) -> str:

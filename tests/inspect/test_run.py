@@ -128,8 +128,13 @@ def test_a_history_without_rows():
         ("history.csv", "epoch,step,seconds\n1,2,3,4,5\n1,2,3\n1,2,3,4,5,6\n", r"history\.csv"),
         ("history.csv", "name,age\nTom,3\n", r"In .*history\.csv it is otherwise with epoch, step, seconds, name"),
         ("history.csv", "epoch,step,seconds,val/loss\n1,2,3,low\n", r"otherwise with val/loss"),
-        ("metrics.json", "{}", r"metrics\.json can't be read as the metrics of a run"),
-        ("evaluation.json", "[]", r"evaluation\.json can't be read as the evaluation of a run"),
+        ("metrics.json", "{}", r"metrics\.json can't be read as the metrics of a run: validation: field required\.$"),
+        ("metrics.json", '{"validation": 3}', r"validation: input should be an object, received 3\.$"),
+        (
+            "evaluation.json",
+            "[]",
+            r"evaluation\.json can't be read as the evaluation of a run: input should be an object",
+        ),
     ],
 )
 def test_files_that_are_broken(name, text, message):

@@ -8,9 +8,16 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated
 
-from lightlab.errors import RunError
+from pydantic import BeforeValidator, TypeAdapter, ValidationError
+
+from lightlab.errors import RunError, first_misfit
 from lightlab.files import write_text
+
+
+#: NaN where it is null.
+MetricValue = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
 
 
 @dataclass(frozen=True)
@@ -29,8 +36,8 @@ class Outcome:
         md5: likewise.
     """
 
-    validation: Mapping[str, float]
-    test: Mapping[str, float]
+    validation: Mapping[str, MetricValue]
+    test: Mapping[str, MetricValue]
     best_epoch: int
     best_step: int
     epochs: int
@@ -86,12 +93,10 @@ def read_outcome(path: Path) -> Outcome:
         RunError: it can't be read, or is something else.
     """
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        for split in ("validation", "test"):
-            values[split] = {name: math.nan if value is None else value for name, value in values[split].items()}
-        return Outcome(**values)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as cause:
-        raise RunError(f"{path} can't be read as the metrics of a run: {cause}.") from cause
+        return TypeAdapter(Outcome).validate_json(path.read_bytes())
+    except (OSError, ValidationError) as cause:
+        reason = first_misfit(cause) if isinstance(cause, ValidationError) else cause
+        raise RunError(f"{path} can't be read as the metrics of a run: {reason}.") from cause
 
 
 def metric_lines(splits: Mapping[str, Mapping[str, float]]) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from lightlab.data.finding import DataFinding
-from lightlab.errors import RunError
+from lightlab.errors import RunError, first_misfit
 from lightlab.files import write_text
 from lightlab.inspect.numbers import finite
 
@@ -266,7 +266,8 @@ def read_evaluation(path: Path) -> Evaluation:
     try:
         return _adapter().validate_json(path.read_bytes())
     except (OSError, ValidationError) as cause:
-        raise RunError(f"{path} can't be read as the evaluation of a run: {cause}") from cause
+        reason = first_misfit(cause) if isinstance(cause, ValidationError) else cause
+        raise RunError(f"{path} can't be read as the evaluation of a run: {reason}.") from cause
 
 
 @cache
