@@ -15,7 +15,6 @@ from pydantic import BeforeValidator, TypeAdapter, ValidationError
 from lightlab.errors import RunError, first_misfit
 from lightlab.files import write_text
 
-
 #: NaN where it is null.
 MetricValue = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
 
