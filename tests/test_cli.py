@@ -228,7 +228,7 @@ class Ends(Callback):
     [
         ("import", 2, "fit was ended before it was done, by SystemExit(0) in {path}:6."),
         ("training", 2, "fit was ended before it was done, by SystemExit() in {path}:13."),
-        ("pipe", 1, "BrokenPipeError: one of mine"),
+        ("pipe", 1, "BrokenPipeError: one of mine ({path}:12)"),
     ],
 )
 def test_work_that_is_ended_from_within(where, code, said, monkeypatch, capsys):
