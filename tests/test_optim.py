@@ -12,6 +12,7 @@ from torch.optim import lr_scheduler as schedules
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from lightlab import BundledData, ConfigError, Model
+from lightlab.checkpoints import read_checkpoint, write_checkpoint
 from lightlab.commands.quiet import silence
 from lightlab.optim import FUSED_ON, OPTIMIZERS, SCHEDULERS, bare, parse_optimizer, parse_scheduler
 
@@ -54,6 +55,13 @@ def rates(entries, moves, metrics=None):
             entry["scheduler"].step(*watched)
         found.append(optimizer.param_groups[0]["lr"])
     return found
+
+
+def assert_kept(state):
+    """See to it that a state comes out of a checkpoint as it went in, to the type."""
+    parts = {"state_dict": {}, "hyper_parameters": {}, "data_spec": {}}
+    write_checkpoint({**parts, "state": state}, "state.ckpt")
+    assert str(read_checkpoint("state.ckpt")["state"]) == str(state)
 
 
 def half_cosine(share):
@@ -108,6 +116,7 @@ def test_every_optimizer_builds_and_steps(name):
     before = closure().item()
     optimizer.step(closure)
     assert closure().item() < before
+    assert_kept(optimizer.state_dict())
 
 
 def test_muon_says_what_it_takes():
@@ -197,6 +206,7 @@ def test_every_scheduler_builds_and_moves(name):
         if value.default is value.empty
     }
     assert needed - {"optimizer", "T_max"} <= NEEDED.get(name, {}).keys()
+    assert_kept(entry["scheduler"].state_dict())
 
 
 @pytest.mark.parametrize(

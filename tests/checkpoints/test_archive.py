@@ -243,6 +243,7 @@ ENDLESS = {
     "a deep key of several": (b"}(" + DEEP + b"K\1u.", "it has a key"),
     "a deep member of a set": (SET + b"](" + DEEP + b"e\x85R.", "it has a key"),
     "a set of a tuple": (SET + DEEP + b"\x85R.", "something else than a list"),
+    "a counter of a tuple": (b"ccollections\nCounter\n" + DEEP + b"\x85R.", "counts something else"),
     "an ordered dictionary of something": (ORDERED + b"](" + DEEP + b"K\1\x86e\x85R.", "of something"),
     "a state of pairs": (ORDERED + b")R](" + DEEP + b"K\1\x86eb.", "a state that is no dictionary"),
     "a deep type": (b"(" + text("storage") + DEEP + text("0") + text("cpu") + b"K\6tQ.", "else than texts"),

@@ -6,7 +6,7 @@ import random
 import re
 import signal
 import zipfile
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from pathlib import Path
 from threading import Lock
 
@@ -229,7 +229,7 @@ def test_all_that_is_plain_is_written_and_read():
     """Numbers, texts, bytes, what holds them, and tensors."""
     given = {
         "a": [1, 2.0, True, None, 2**80, 1j, "é", b"\0x"],
-        3: (1, {2, 3}),
+        3: (1, {2, 3}, Counter({30: 1, 80: 2})),
         (1, "b"): OrderedDict(c=torch.ones(2, 3).T),
     }
     write_checkpoint({**WHOLE, "given": given}, "a.ckpt")

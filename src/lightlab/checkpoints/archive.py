@@ -13,7 +13,7 @@ import pickle
 import re
 import struct
 import zipfile
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping
 from io import BytesIO
 from typing import Any, BinaryIO, ClassVar
@@ -290,10 +290,18 @@ def _encode(text: str, encoding: str) -> bytes:
     return text.encode(encoding)
 
 
+def _count(items: Any) -> Counter[Any]:
+    """Return a counter, as some schedules keep one; of anything but a dictionary it would hash what it is given."""
+    if type(items) is not dict:
+        raise pickle.UnpicklingError("it counts something else than the items of a dictionary")
+    return Counter(items)
+
+
 #: All that a pickle may name beside storages, and what stands for it.
 ALLOWED = {
     ("torch._utils", "_rebuild_tensor_v2"): _check_tensor,
     ("collections", "OrderedDict"): OrderedDict,
+    ("collections", "Counter"): _count,
     ("_codecs", "encode"): _encode,
     ("__builtin__", "set"): set,
     ("__builtin__", "complex"): complex,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from types import BuiltinFunctionType, FunctionType
 from typing import Any
@@ -13,7 +13,7 @@ from torch import Tensor
 from lightlab.checkpoints.archive import may_name
 
 #: Objects that are written by names that may be read. Plain ones need none.
-OBJECTS = (Tensor, OrderedDict, complex)
+OBJECTS = (Tensor, OrderedDict, Counter, complex)
 NAMED = (type, FunctionType, BuiltinFunctionType)
 
 
