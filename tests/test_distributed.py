@@ -121,19 +121,21 @@ def test_step_that_is_left_out(config):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux says which cores a process has")
 def test_each_process_has_cores_of_its_own(config, monkeypatch):
-    """Trained on the CPU, no two share one, as long as there are enough."""
+    """On the CPU no two share one, as long as there are enough: in training, and in the test that follows it."""
     Path("cores.py").write_text(
         "import os\nfrom pathlib import Path\nfrom lightning.pytorch import Callback\n\n\nclass Cores(Callback):\n"
         "    def on_train_end(self, trainer, module):\n"
         "        cores = ' '.join(map(str, os.sched_getaffinity(0)))\n"
-        "        Path(f'cores_{trainer.global_rank}').write_text(cores)\n"
+        "        Path(f'{trainer.state.fn.value}_{trainer.global_rank}').write_text(cores)\n\n"
+        "    on_test_end = on_train_end\n"
     )
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     all_cores = os.sched_getaffinity(0)
     on_two("fit", "--config", config, "--plugin", "cores", "--trainer.callbacks", "cores.Cores")
-    mine, theirs = (set(map(int, Path(f"cores_{rank}").read_text().split())) for rank in range(2))
-    assert mine | theirs == all_cores
-    assert mine.isdisjoint(theirs) or len(all_cores) < 2
+    for verb in ("fit", "test"):
+        mine, theirs = (set(map(int, Path(f"{verb}_{rank}").read_text().split())) for rank in range(2))
+        assert mine | theirs == all_cores
+        assert mine.isdisjoint(theirs) or len(all_cores) < 2
 
 
 def test_fewer_rows_than_processes(config):

@@ -7,7 +7,7 @@ import threading
 import pytest
 import torch
 
-from lightlab.processes import kept_to, share_of_cores
+from lightlab.processes import count_cores, kept_to, share_of_cores
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux says which cores a process has")
 
@@ -23,24 +23,24 @@ def _one_thread():
 @pytest.mark.usefixtures("_one_thread")
 @pytest.mark.parametrize("processes", [1, 2, 3, 7])
 def test_shares(processes):
-    """All cores are shared out, side by side, each once; nobody gets any where there are too few."""
+    """All cores are shared out, each once; nobody gets any where there are too few."""
     cores = sorted(os.sched_getaffinity(0))
     shares = [sorted(share_of_cores(place, processes)) for place in range(processes)]
     if len(cores) >= processes:
         assert [core for share in shares for core in share] == cores
         assert all(shares)
     else:
-        assert [] in shares
+        assert not any(shares)
 
 
 @pytest.mark.usefixtures("_one_thread")
-def test_more_threads_than_a_share_has_cores():
-    """Who asks for more threads has them on all cores."""
-    cores = os.sched_getaffinity(0)
-    torch.set_num_threads(len(cores))
-    assert share_of_cores(0, 1) == cores
-    torch.set_num_threads(len(cores) + 1)
-    assert share_of_cores(0, 1) == set()
+def test_more_threads_than_a_share_has_cores(monkeypatch):
+    """Who asks for more threads has them on all cores; and so do all, where that is so of one."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1, 2})
+    assert [share_of_cores(place, 2) for place in range(2)] == [{0}, {1, 2}]
+    torch.set_num_threads(2)
+    assert [share_of_cores(place, 2) for place in range(2)] == [set(), set()]
+    assert share_of_cores(0, 1) == {0, 1, 2}
 
 
 def test_all_threads_keep_to_cores_until_the_end():
@@ -75,8 +75,16 @@ def test_all_threads_keep_to_cores_until_the_end():
     assert os.sched_getaffinity(0) == before
 
 
-def test_no_share():
-    """Who has no share of the cores stays as it is."""
+def test_what_there_is_is_counted_before_it_is_shared():
+    """A process that keeps to a core still knows how many there are for all."""
     before = os.sched_getaffinity(0)
+    with kept_to({min(before)}):
+        assert count_cores() == len(before)
+    assert count_cores() == len(before) == len(os.sched_getaffinity(0))
+
+
+def test_no_share(monkeypatch):
+    """Who has no share of the cores stays as it is."""
+    monkeypatch.delattr(os, "sched_setaffinity")
     with kept_to(set()):
-        assert os.sched_getaffinity(0) == before
+        assert count_cores() == len(os.sched_getaffinity(0))

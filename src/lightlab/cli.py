@@ -105,7 +105,7 @@ def _answer(rest: list[str]) -> int:
             return WRONG_INPUT
         place = place_in_code(error, plugin_modules())
         say(f"lightlab: error: {type(error).__name__}: {text}{place and f' ({place})'}", is_error=True)
-        whose = "a plugin raised it" if place else "this was not foreseen"
+        whose = "it came by way of a plugin" if place else "this was not foreseen"
         say(f"lightlab: {whose}; --debug shows the traceback.", is_error=True)
         return UNFORESEEN
     finally:

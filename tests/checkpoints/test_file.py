@@ -214,15 +214,25 @@ class Odd(float):
         (len, "callbacks.mine.0", "builtins.len"),
         (Odd, "callbacks.mine.0", "tests.checkpoints.test_file.Odd"),
         (frozenset({1}), "", "builtins.frozenset"),
+        (torch.zeros(2, dtype=torch.uint16), "callbacks.mine.0", "a tensor that takes torch._utils._rebuild_tensor_v3"),
     ],
 )
 def test_what_can_not_be_read_again_is_not_written(value, place, name):
     """Neither plain data nor a tensor: it is said what it is, and where, and the file stays what it was."""
     write_checkpoint(WHOLE, "a.ckpt")
     before = Path("a.ckpt").read_bytes()
-    with pytest.raises(CheckpointError, match=rf"Received{place and f' in {place}'}: {re.escape(name)}\."):
+    with pytest.raises(CheckpointError, match=rf"Received{place and f' in {place}'}: {re.escape(name)}[.,]"):
         write_checkpoint({**WHOLE, "callbacks": {"mine": [value]}}, "a.ckpt")
     assert Path("a.ckpt").read_bytes() == before
+
+
+def test_finding_what_can_not_be_read_again_ends():
+    """However often what holds it stands there."""
+    data = {"a": Odd(1)}
+    for _ in range(60):
+        data = {"left": dict(data), "right": data}
+    with pytest.raises(CheckpointError, match=r"Received in data\.left.*test_file\.Odd"):
+        write_checkpoint({**WHOLE, "data": data}, "a.ckpt")
 
 
 def test_all_that_is_plain_is_written_and_read():

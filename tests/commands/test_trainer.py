@@ -137,7 +137,7 @@ def test_tensorboard_has_the_curves(run):
 
 
 def test_what_only_training_needs_is_given_back(config):
-    """The optimizer's state and gradients, before the best weights are read: together they are three times as much."""
+    """The optimizer's state, before the best weights are read: it is twice as much; and there are no gradients."""
     Path("kept.py").write_text(
         "from lightning.pytorch import Callback\n\nSEEN = {}\n\n\nclass Kept(Callback):\n"
         "    def on_train_end(self, trainer, module):\n        SEEN['state'] = len(trainer.optimizers[0].state)\n"
@@ -504,7 +504,7 @@ def test_what_a_callback_raises(config, capsys):
     error = failing(arguments, capsys, code=1)
     assert "lightlab: error: KeyError: 'row 7' (" in error
     assert "odd.py:6)" in error
-    assert "a plugin raised it; --debug shows the traceback" in error
+    assert "it came by way of a plugin; --debug shows the traceback" in error
 
 
 def test_no_weights_are_kept(config, capsys):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lightlab.data.rows import Rows
-from lightlab.data.targets import check_encoded, encode_target, infer_problem, learn_target, typed_targets
+from lightlab.data.targets import check_encoded, class_names, encode_target, infer_problem, learn_target, typed_targets
 from lightlab.errors import TargetError
 from lightlab.problems import BINARY, BOUNDED_REGRESSION, MULTICLASS, MULTILABEL, REGRESSION
 
@@ -101,6 +101,18 @@ def test_a_number_that_is_not_finite(slip, others):
         learn_target(given, REGRESSION)
     with pytest.raises(TargetError, match=r"Classes are names or whole numbers\. Received in column 'y'"):
         learn_target(given, MULTICLASS)
+
+
+def test_classes_of_several_types():
+    """Each value has its own name, in whatever order they come; and what has the same name is one class."""
+    mixed = pd.Series([True, 1, "b", 1.0, 2] * 2, dtype=object)
+    assert class_names(mixed).tolist()[:5] == ["True", "1", "b", "1.0", "2"]
+    assert class_names(mixed[::-1]).tolist()[-5:] == ["2", "1.0", "b", "1", "True"]
+    assert class_names(pd.Series([b"cat", b"dog"], dtype=object)).tolist() == ["cat", "dog"]
+    given = rows(y=pd.Series([1, "1", "b"] * 4, dtype=object))
+    spec = learn_target(given, BINARY)
+    assert (spec.classes, spec.counts) == (("1", "b"), (8, 4))
+    assert encode_target(given, spec, "class", BINARY, "val").tolist() == [0, 0, 1] * 4
 
 
 def test_names_of_classes_that_look_like_numbers():

@@ -1,4 +1,4 @@
-"""The ``pickle_module`` of torch.save, which refuses what `archive` would not read: neither plain data nor a tensor."""
+"""The ``pickle_module`` of torch.save, which refuses objects and functions that `archive` would not read."""
 
 from __future__ import annotations
 
@@ -22,17 +22,19 @@ class UnreadableError(pickle.PicklingError):
 
     Attributes:
         value: what it is, or what would be called to make it.
-        name: of its type, or its own.
+        name: what it is called.
     """
 
-    def __init__(self, value: Any, kind: Any) -> None:
+    def __init__(self, value: Any, name: str) -> None:
+        super().__init__(name)
         self.value = value
-        self.name = f"{kind.__module__}.{kind.__qualname__}"
-        super().__init__(self.name)
+        self.name = name
 
 
 class Pickler(pickle.Pickler):
     """Writes plain data and tensors."""
+
+    _tensor: Tensor | None = None
 
     def reducer_override(self, value: Any) -> Any:
         """Have what may be read again written as always; plain data never comes here.
@@ -43,16 +45,25 @@ class Pickler(pickle.Pickler):
         kind = value if isinstance(value, NAMED) else type(value)
         may_be_read = may_name(kind.__module__, kind.__qualname__) if kind is value else kind in OBJECTS
         if not may_be_read:
-            raise UnreadableError(value, kind)
+            name = f"{kind.__module__}.{kind.__qualname__}"
+            if kind is value and kind.__module__ == "torch._utils" and self._tensor is not None:
+                raise UnreadableError(self._tensor, f"a tensor that takes {name}, of type {self._tensor.dtype}")
+            raise UnreadableError(value, name)
+        if kind is Tensor:
+            self._tensor = value
         return NotImplemented
 
 
-def find(value: Any, data: Any, depth: int = 100) -> list[str]:
-    """Return the names on the way to a value in nested data; none where it isn't found so deep."""
+def find(value: Any, data: Any, seen: set[int] | None = None) -> list[str]:
+    """Return the names on the way to a value in nested data; none where it isn't found."""
+    seen = set() if seen is None else seen
     parts = data.items() if isinstance(data, Mapping) else enumerate(data) if isinstance(data, list | tuple) else ()
-    for name, part in parts if depth else ():
+    if id(data) in seen:
+        return []
+    seen.add(id(data))
+    for name, part in parts:
         if part is value:
             return [str(name)]
-        if way := find(value, part, depth - 1):
+        if way := find(value, part, seen):
             return [str(name), *way]
     return []

@@ -218,10 +218,9 @@ class Fit(TrainerVerb):
         self.say_why(outcome.width)
 
     def _forget_training(self) -> None:
-        """Give back what only training needs, which may be three times what the weights take."""
+        """Give back what only training needs, which may be twice what the weights take."""
         for optimizer in self.trainer.optimizers:
             optimizer.state.clear()
-        self.model.zero_grad()
 
     def _test(self, stored: Mapping[str, Any]) -> dict[str, float]:
         """Give the model stored weights; return their metrics on the test split, if there is one."""

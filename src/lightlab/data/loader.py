@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from itertools import islice, repeat
 from typing import Any
@@ -16,6 +15,7 @@ from lightlab.data.placing import CPU, say_workers, send, send_ahead
 from lightlab.data.rows import Stored
 from lightlab.errors import CheckpointError, DataError
 from lightlab.interruption import leave_to_parent
+from lightlab.processes import count_cores
 
 #: More workers than this on one machine seldom read faster.
 MOST_WORKERS = 8
@@ -304,6 +304,4 @@ def check_resumable(state: Mapping[str, Any], own: Mapping[str, Any]) -> None:
 
 def default_workers(processes: int) -> int:
     """Return how many workers suit each of so many training processes of this machine."""
-    share = (os.cpu_count() or 1) // processes
-    own = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else share
-    return max(1, min(MOST_WORKERS, own, share))
+    return max(1, min(MOST_WORKERS, count_cores() // processes))

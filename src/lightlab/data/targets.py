@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from pandas.api.types import is_bool_dtype, is_float_dtype, is_numeric_dtype
+from pandas.api.types import is_bool_dtype, is_float_dtype, is_numeric_dtype, is_object_dtype
 from torch import Tensor
 
 from lightlab.data.rows import Rows
@@ -220,15 +220,14 @@ def check_encoded(rows: Rows, encoded: Tensor, valid: Callable[[Tensor], Tensor]
 
 def class_names(column: pd.Series[Any]) -> pd.Series[Any]:
     """Return each value as the name of its class, a category; whole numbers are written without a point."""
-    codes, distinct = pd.factorize(column, use_na_sentinel=False)
-    places, names = pd.factorize(np.array([_class_name(value) for value in distinct], dtype=object))
-    return pd.Series(pd.Categorical.from_codes(places[codes], pd.Index(names)), index=column.index)
-
-
-def _class_name(value: Any) -> str:
-    if isinstance(value, bool | np.bool_):
-        return str(value).lower()
-    return str(int(value)) if isinstance(value, float | np.floating) and value % 1 == 0 else str(value)
+    # Named once for each distinct value; but among objects, True is the same as 1.
+    codes, distinct = pd.factorize(column.astype(str) if is_object_dtype(column) else column, use_na_sentinel=False)
+    names = pd.Series(distinct)
+    if is_float_dtype(column):
+        names = names.map(lambda value: str(int(value)) if value % 1 == 0 else str(value))
+    names = names.astype(str).str.lower() if is_bool_dtype(column) else names.astype(str)
+    places, categories = pd.factorize(names.astype(object))
+    return pd.Series(pd.Categorical.from_codes(places[codes], categories), index=column.index)
 
 
 def _sorted_classes(column: pd.Series[Any]) -> tuple[str, ...]:
@@ -238,7 +237,7 @@ def _sorted_classes(column: pd.Series[Any]) -> tuple[str, ...]:
         values = values.sort_values()
     except TypeError:  # values of several types
         values = values.sort_values(key=lambda part: part.map(str))
-    return tuple(class_names(values))
+    return tuple(dict.fromkeys(class_names(values)))  # 1 and '1' are one
 
 
 def known_targets(rows: Rows) -> pd.DataFrame:

@@ -31,7 +31,7 @@ GROUPS = {
 #: From glibc's malloc.h.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 #: Pieces of memory up to such a size are kept for the next step, in bytes; the second is the most that mallopt took up
-#: to glibc 2.34. A larger one would leave a gap that is soon too short for the next of its size.
+#: to glibc 2.34. A piece of more than the first would leave a gap that is soon too short for the next of its size.
 KEPT_PIECE, KEPT_PIECE_BEFORE = 2**28, 2**25
 #: So much of what is free is kept: the most that mallopt takes.
 KEPT = 2**31 - 1

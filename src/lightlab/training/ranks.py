@@ -85,7 +85,8 @@ class Launcher(_SubprocessScriptLauncher):
                 del os.environ[LAUNCHER]  # what else this process starts is none of them
             self._started({first + local: process for local, process in enumerate(self.procs, 1)})
         _set_num_threads_if_needed(num_processes=self.num_processes)
-        shares = self._is_on_cpu and (is_first or launcher())  # others than ours see to that themselves
+        is_ours = is_first or bool(self.procs) or launcher() != 0  # others' processes are seen to by them
+        shares = self._is_on_cpu and is_ours
         with kept_to(share_of_cores(environment.local_rank(), self.num_processes) if shares else ()):
             return function(*args, **kwargs)
 

@@ -66,7 +66,7 @@ def test_whole_arrays_lie_in_memory_once(ending):
 def test_arrays_from_python_may_be_changed_afterwards():
     """What was trained on is what was there when it was read."""
     x, y = signals(3)
-    data = ArrayData.from_arrays(x, y, split=(1, 0, 0))
+    data = ArrayData.from_arrays(train=(x, y), val=signals(3))
     data.connect("binary")
     before = data.sample().inputs.clone()
     x[:] = 0

@@ -210,12 +210,16 @@ class ArrayData(FileData):
             DataError: they are no numbers, of another rank, or not finite.
         """
         if not isinstance(array, ArrayPlace):
-            return self._in_memory(array.copy(), f"{self.inputs!r} of {path}")  # people may go on to change their own
+            tensor = self._in_memory(array, f"{self.inputs!r} of {path}")
+            shared = np.may_share_memory(tensor.numpy(), array)  # which people may go on to change
+            return tensor.clone() if shared else tensor
         with array.open() as opened:
             shape = self._check_inputs(opened, str(array))
             size = int(np.prod(opened.shape)) * opened.dtype.itemsize
+            if array.path.lower().endswith(ZIPPED):  # by now it is unpacked
+                return self._in_memory(opened, str(array))
             unit = self.image and opened.dtype != np.uint8
-        if size <= self.largest or array.path.lower().endswith(ZIPPED):
+        if size <= self.largest:
             return self._in_memory(array.read(), str(array))
         say(f"stored: {array}, {size / (1 << 30):.1f} GiB, is read a batch at a time")
         return ArrayFile(array, np.arange(shape[0]), shape[1:], self.channels_last, unit)
