@@ -44,8 +44,8 @@ def share_of_cores(place: int, processes: int) -> set[int]:
     and finds nothing in that core's caches. So each process has cores of its own, whose numbers follow one another.
 
     Returns:
-        cores by number; none for any of them where there are too few for the threads of each, or where the system is not
-        Linux.
+        cores by number; none for any of them where there are too few for the threads of each, or where the system is
+        not Linux.
     """
     if sys.platform != "linux":
         return set()
@@ -57,7 +57,7 @@ def share_of_cores(place: int, processes: int) -> set[int]:
 
 @contextmanager
 def kept_to(cores: Collection[int]) -> Iterator[None]:
-    """Have all threads of this process run on these cores only, until the end; on any as before, where none are given."""
+    """Have all threads of this process run on these cores only; on any as before, where none are given."""
     if not cores:
         yield
         return

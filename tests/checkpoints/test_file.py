@@ -214,7 +214,7 @@ class Odd(float):
         (len, "callbacks.mine.0", "builtins.len"),
         (Odd, "callbacks.mine.0", "tests.checkpoints.test_file.Odd"),
         (frozenset({1}), "", "builtins.frozenset"),
-        (torch.zeros(2, dtype=torch.uint16), "callbacks.mine.0", "a tensor that takes torch._utils._rebuild_tensor_v3"),
+        (torch.zeros(2, dtype=torch.uint16), "callbacks.mine.0", "a tensor of type torch.uint16"),
     ],
 )
 def test_what_can_not_be_read_again_is_not_written(value, place, name):

@@ -34,7 +34,7 @@ class UnreadableError(pickle.PicklingError):
 class Pickler(pickle.Pickler):
     """Writes plain data and tensors."""
 
-    _tensor: Tensor | None = None
+    _latest: Any = None
 
     def reducer_override(self, value: Any) -> Any:
         """Have what may be read again written as always; plain data never comes here.
@@ -44,14 +44,13 @@ class Pickler(pickle.Pickler):
         """
         kind = value if isinstance(value, NAMED) else type(value)
         may_be_read = may_name(kind.__module__, kind.__qualname__) if kind is value else kind in OBJECTS
-        if not may_be_read:
-            name = f"{kind.__module__}.{kind.__qualname__}"
-            if kind is value and kind.__module__ == "torch._utils" and self._tensor is not None:
-                raise UnreadableError(self._tensor, f"a tensor that takes {name}, of type {self._tensor.dtype}")
-            raise UnreadableError(value, name)
-        if kind is Tensor:
-            self._tensor = value
-        return NotImplemented
+        if may_be_read:
+            self._latest = value
+            return NotImplemented
+        name = f"{kind.__module__}.{kind.__qualname__}"
+        if isinstance(self._latest, Tensor) and kind.__module__ == "torch._utils":  # what would build it is refused
+            raise UnreadableError(self._latest, f"a tensor of type {self._latest.dtype}, which {name} builds")
+        raise UnreadableError(value, name)
 
 
 def find(value: Any, data: Any, seen: set[int] | None = None) -> list[str]:
