@@ -62,6 +62,7 @@ def test_two_processes_equal_one(config, capsys):
     printed = on_two("fit", "--config", config)
     assert printed.count("epoch 3/3") == printed.count("sha256") == 1
     assert "on 2 × CPU" in printed
+    assert "data in memory, gradients in shared memory\n" in printed
     assert sorted(path.name for path in Path("runs/wine").iterdir()) == ["version_0", "version_1"]
     assert figures(1) == pytest.approx(figures(0), abs=1e-6)
 
@@ -99,6 +100,23 @@ def test_what_is_seen_is_of_all_processes(config):
         mine, theirs = (evaluation["splits"][split] for evaluation in seen)
         assert mine["confusions"] == theirs["confusions"]
         assert mine["loss"] == pytest.approx(theirs["loss"], rel=1e-4)
+
+
+def test_gradients_are_averaged_in_somebody_elses_way(config):
+    """A communication hook of one's own stays; and with a limit of time, processes take as many steps in one go."""
+    assert main(["fit", "--config", config]) == 0
+    Path("own_way.py").write_text(
+        "from lightning.pytorch import Callback\n"
+        "from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook\n"
+        "\n\nclass OwnWay(Callback):\n"
+        '    """Average gradients in a way of its own."""\n\n'
+        "    def on_fit_start(self, trainer, pl_module):\n"
+        "        trainer.strategy.model.register_comm_hook(None, allreduce_hook)\n"
+    )
+    own_way = ["--plugin", "own_way", "--trainer.callbacks", "own_way.OwnWay", "--trainer.max_time", "00:01:00:00"]
+    printed = on_two("fit", "--config", config, *own_way)
+    assert "data in memory\n" in printed
+    assert figures(1) == pytest.approx(figures(0), abs=1e-6)
 
 
 def test_step_that_is_left_out(config):

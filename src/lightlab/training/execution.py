@@ -8,6 +8,7 @@ from typing import Any
 import lightning
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.utilities import rank_zero_only
 
 from lightlab.errors import ConfigError
@@ -18,6 +19,7 @@ from lightlab.training.epoch_loop import guard_epochs
 from lightlab.training.fused_loop import FusedEpochLoop
 from lightlab.training.memory import keep_memory
 from lightlab.training.options import Compile, StepsPerExecution
+from lightlab.training.shared_memory import SharedMemory, share_memory
 
 #: The releases of Lightning whose loop is known, part by part; another one is left to itself.
 KNOWN_LIGHTNING = ("2.6.",)
@@ -40,6 +42,7 @@ class Execution(Callback):
         self.steps_per_execution = steps_per_execution
         self.compile = compile
         self.compilation: Compilation | None = None
+        self._shared: SharedMemory | None = None
 
     @property
     def _unknown(self) -> str | None:
@@ -48,12 +51,14 @@ class Execution(Callback):
         return None if known else f"Lightning {lightning.__version__} may have another loop than 2.6"
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Put the loop in its place, before its state is restored."""
+        """Put the loop in its place, before its state is restored, and have DDP keep gradients where it sends them."""
         is_replaced = isinstance(trainer.fit_loop.epoch_loop, FusedEpochLoop)
         if stage == "fit" and not is_replaced and self._unknown is None:
             wanted = None if self.steps_per_execution == "auto" else self.steps_per_execution
             trainer.fit_loop.epoch_loop = FusedEpochLoop(trainer, wanted)
             guard_epochs(trainer.fit_loop)
+        if isinstance(trainer.strategy, DDPStrategy):
+            trainer.strategy._ddp_kwargs.setdefault("gradient_as_bucket_view", True)  # no copies of them
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin, now that data, callbacks and optimizer are there, and say how the training is carried out."""
@@ -67,20 +72,24 @@ class Execution(Callback):
         elif isinstance(loop, FusedEpochLoop):
             self.compilation = self._compile(trainer)
             loop.begin(self.compilation)
+        self._shared = share_memory(trainer)
+        words = [*settings(trainer), *(["gradients in shared memory"] if self._shared is not None else [])]
         steps = "" if reason is None else f", one step at a time ({reason})"
-        rank_zero_only(say)(f"speed: {', '.join(settings(trainer))}{steps}")
+        rank_zero_only(say)(f"speed: {', '.join(words)}{steps}")
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """End what compiles."""
+        """End what compiles, and leave the other processes."""
         self._close()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """End what compiles."""
+        """End what compiles, and leave the other processes."""
         self._close()
 
     def _close(self) -> None:
         if self.compilation is not None:
             self.compilation.close()
+        if self._shared is not None:
+            self._shared.close()
 
     def _compile(self, trainer: Trainer) -> Compilation | None:
         # When compiled steps are ready is a matter of the clock, on which nothing may depend that is to be repeated.

@@ -301,7 +301,9 @@ class FiniteNumbers(Callback):
         return getattr(self._trainer.precision_plugin, "scaler", None) is not None
 
     def _are_gradients_fine(self) -> bool:
-        given = (each.grad for each in self._model.parameters() if each.grad is not None)
+        # Those that something moves by; and to look for all parameters of a model takes as long as a small layer.
+        groups = (group for optimizer in self._trainer.optimizers for group in optimizer.param_groups)
+        given = (each.grad for group in groups for each in group["params"] if each.grad is not None)
         return self._is_scaled or are_finite(given)
 
     def _broken(self) -> list[str]:

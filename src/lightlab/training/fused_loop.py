@@ -18,7 +18,7 @@ from lightlab.training.epoch_loop import InterruptibleEpochLoop
 
 #: So long an execution takes at most where somebody looks at the clock, in seconds.
 SECONDS = 0.1
-#: Processes that count together have to agree on a number, whatever their clocks say.
+#: Processes that step together have to agree on a number instead, whatever their clocks say.
 STEPS_TOGETHER = 32
 
 
@@ -50,9 +50,10 @@ class FusedEpochLoop(InterruptibleEpochLoop):
             compilation: of the steps; ``None`` where they are not to be compiled.
         """
         self.compilation = compilation
-        if self.steps_per_execution is None and self.trainer.world_size > 1:
-            self.steps_per_execution = STEPS_TOGETHER
-        self._looks_at_clock = self.steps_per_execution is None and looks_at_clock(self.trainer)
+        looks = self.steps_per_execution is None and looks_at_clock(self.trainer)
+        self._looks_at_clock = self.trainer.strategy.reduce_boolean_decision(looks, all=False)
+        if self._looks_at_clock and self.trainer.world_size > 1:
+            self.steps_per_execution, self._looks_at_clock = STEPS_TOGETHER, False
         self._callbacks = list(self._trainer_callbacks)
         self._samplers = [each for each in self._callbacks if isinstance(each, Sampler)]
         self._step = EagerStep(self.trainer)

@@ -16,7 +16,7 @@ from lightlab.interruption import NOTHING_KEPT, Interrupted, hold, listen_alone,
 from lightlab.training.run_paths import CONFIG, LAST
 
 #: Processes that count together ask one another about so often, in seconds, and at least after so many batches.
-SECONDS, BATCHES = 1.0, 32
+SECONDS, BATCHES = 1.0, 128
 
 
 class SignalConnector(_SignalConnector):

@@ -113,25 +113,41 @@ def count(tensors: Mapping[str, Tensor], over_processes: bool = False) -> dict[s
         edges of bins, (BINS + 1,), counts of each, (BINS,), and number, sum and sum of squares, (3,), all on the CPU.
     """
     together = over_processes and are_together()
-    found = {}
-    for name, tensor in tensors.items():
-        values = _sample(tensor)
-        low, high = torch.aminmax(values) if len(values) else values.new_tensor([torch.inf, -torch.inf]).unbind()
-        if together:
-            distributed.all_reduce(low, distributed.ReduceOp.MIN)
-            distributed.all_reduce(high, distributed.ReduceOp.MAX)
-        least, most = float(low), float(high)
-        if least > most:  # there is not one
-            continue
-        if least == most:
-            least, most = least - 0.5, most + 0.5
-        counts = torch.histc(values, BINS, least, most)
-        sums = torch.stack([values.new_tensor(len(values)), values.sum(), values.square().sum()])
-        if together:
-            distributed.all_reduce(counts)
-            distributed.all_reduce(sums)
-        found[name] = torch.linspace(least, most, BINS + 1), counts.cpu(), sums.cpu()
-    return found
+    if not tensors:
+        return {}
+    samples = {name: _sample(tensor) for name, tensor in tensors.items()}
+    ends = torch.stack([_ends(values) for values in samples.values()])
+    if together:
+        distributed.all_reduce(ends, distributed.ReduceOp.MIN)
+    known = zip(samples, ends.tolist(), strict=True)
+    ranges = {name: _range(low, -negative) for name, (low, negative) in known if low <= -negative}
+    if not ranges:
+        return {}
+    counted = torch.stack([_count_one(samples[name], low, high) for name, (low, high) in ranges.items()])
+    if together:
+        distributed.all_reduce(counted)
+    return {
+        name: (torch.linspace(*ranges[name], BINS + 1), row[:BINS], row[BINS:])
+        for name, row in zip(ranges, counted.cpu(), strict=True)
+    }
+
+
+def _ends(values: Tensor) -> Tensor:
+    """Return the lowest number and the negative of the highest, (2,): of several such, the lowest are those of all."""
+    if not len(values):
+        return values.new_full((2,), torch.inf)
+    low, high = torch.aminmax(values)
+    return torch.stack([low, -high])
+
+
+def _range(low: float, high: float) -> tuple[float, float]:
+    return (low, high) if low < high else (low - 0.5, high + 0.5)
+
+
+def _count_one(values: Tensor, low: float, high: float) -> Tensor:
+    """Return counts of the bins of a range, then number, sum and sum of squares, (BINS + 3,)."""
+    sums = [values.new_tensor(len(values)), values.sum(), values.square().sum()]
+    return torch.cat([torch.histc(values, BINS, low, high), torch.stack(sums)])
 
 
 def _sample(tensor: Tensor) -> Tensor:
