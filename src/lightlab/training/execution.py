@@ -12,6 +12,7 @@ from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.utilities import rank_zero_only
 
 from lightlab.errors import ConfigError
+from lightlab.processes import of_all_processes
 from lightlab.terminal import say
 from lightlab.training.compilation import Compilation, compile_network, why_not
 from lightlab.training.due import why_single
@@ -57,14 +58,15 @@ class Execution(Callback):
             wanted = None if self.steps_per_execution == "auto" else self.steps_per_execution
             trainer.fit_loop.epoch_loop = FusedEpochLoop(trainer, wanted)
             guard_epochs(trainer.fit_loop)
-        if isinstance(trainer.strategy, DDPStrategy):
-            trainer.strategy._ddp_kwargs.setdefault("gradient_as_bucket_view", True)  # no copies of them
+            if isinstance(trainer.strategy, DDPStrategy):
+                trainer.strategy._ddp_kwargs.setdefault("gradient_as_bucket_view", True)  # they are not copied back
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin, now that data, callbacks and optimizer are there, and say how the training is carried out."""
         keep_memory()
         loop: Any = trainer.fit_loop.epoch_loop
-        reason = self._unknown or why_single(trainer)
+        # A process may have callbacks that others lack, but all step alike.
+        reason = next(filter(None, of_all_processes(self._unknown or why_single(trainer))), None)
         if isinstance(loop, FusedEpochLoop):
             loop.leave()  # what a training before this one has stepped with
         if reason is not None:
@@ -78,7 +80,12 @@ class Execution(Callback):
         rank_zero_only(say)(f"speed: {', '.join(words)}{steps}")
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """End what compiles, and leave the other processes."""
+        """End what compiles."""
+        if self.compilation is not None:
+            self.compilation.close()
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Leave the other processes: until then, somebody may compute gradients."""
         self._close()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:

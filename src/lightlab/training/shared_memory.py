@@ -11,6 +11,7 @@ import os
 import secrets
 import select
 import sys
+import time
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from typing import Any, NamedTuple
@@ -120,11 +121,14 @@ class SharedMemory:
         files: ExitStack,
     ) -> None:
         self.rank = rank
-        self._parts, self._inbox, self._outboxes = parts, inbox, outboxes
+        self._parts, self._inbox = parts, inbox
         self._timeout, self._files = timeout, files
         self._arrivals = [0] * len(parts)
         self._poll = select.poll()
         self._poll.register(inbox, select.POLLIN)
+        self._ranks = {outbox: rank for rank, outbox in outboxes.items()}
+        for outbox in self._ranks:
+            self._poll.register(outbox, 0)  # for an error: nobody reads it any more
 
     @classmethod
     def join(cls, timeout: float) -> SharedMemory | None:
@@ -139,10 +143,10 @@ class SharedMemory:
         rank = distributed.get_rank()
         with ExitStack() as files:
             own, parts, outboxes = None, [], {}
-            with suppress(OSError):
+            with suppress(OSError, AttributeError):  # many Pythons have no memfd_create, Linux or not
                 own = Offer.make(files)
             offers: list[Offer | None] = of_all_processes(own)
-            with suppress(OSError):
+            with suppress(OSError, ValueError):  # what is not seen, and what is too short to be this memory
                 for other, offer in enumerate(offers):
                     if offer is None:
                         break
@@ -163,11 +167,10 @@ class SharedMemory:
         Raises:
             RuntimeError: another process has gone, or did not come along in time.
         """
-        values.div_(len(self._parts))  # before they are summed, as DDP does
         for piece in torch.split(values, PIECE // values.element_size()):
             half = self._arrivals[self.rank] % 2
             shared = [part[half].view(values.dtype)[: len(piece)] for part in self._parts]
-            shared[self.rank].copy_(piece)
+            torch.div(piece, len(self._parts), out=shared[self.rank])  # before they are summed, as DDP does
             self._meet()
             torch.add(*shared[:2], out=piece)
             for other in shared[2:]:
@@ -176,29 +179,36 @@ class SharedMemory:
     def average_bucket(self, bucket: Any) -> Future[Tensor]:
         """Average the gradients of one of DDP's buckets, as a communication hook does."""
         values = bucket.buffer()
-        self.average(values)
+        if values.is_sparse:  # of an embedding, in a bucket of its own; the same in all processes
+            distributed.all_reduce(values.div_(len(self._parts)))
+        else:
+            self.average(values)
         averaged: Future[Tensor] = Future()
         averaged.set_result(values)
         return averaged
 
     def _meet(self) -> None:
         """Say that this process has written, and wait until all have."""
-        for rank, outbox in self._outboxes.items():
+        for outbox, rank in self._ranks.items():
             try:
                 os.write(outbox, bytes([self.rank]))
             except BrokenPipeError:
-                raise RuntimeError(f"rank {rank} has gone while gradients were averaged.") from None
+                raise _gone(rank) from None
         self._arrivals[self.rank] += 1
-        turn = self._arrivals[self.rank]
+        turn, until = self._arrivals[self.rank], time.monotonic() + self._timeout
         while min(self._arrivals) < turn:
-            if not self._poll.poll(min(self._timeout * 1000, LONGEST)):
+            left = max(0.0, until - time.monotonic())
+            ready = dict(self._poll.poll(min(left * 1000, LONGEST)))
+            if not ready:
                 late = ", ".join(str(rank) for rank, count in enumerate(self._arrivals) if count < turn)
                 raise RuntimeError(f"Timed out after {self._timeout:g} s of waiting for the gradients of rank {late}.")
-            ranks = os.read(self._inbox, mmap.PAGESIZE)
-            if not ranks:
-                raise RuntimeError("All other ranks have gone while gradients were averaged.")
-            for rank in ranks:
-                self._arrivals[rank] += 1
+            if ready.pop(self._inbox, 0):
+                for rank in os.read(self._inbox, mmap.PAGESIZE):
+                    self._arrivals[rank] += 1
+            for outbox in ready:
+                if self._arrivals[self._ranks[outbox]] < turn:
+                    raise _gone(self._ranks[outbox])
+                self._poll.unregister(outbox)  # it was there for the last time
 
     def close(self) -> None:
         """Leave the others; nothing can be averaged any more."""
@@ -224,16 +234,28 @@ def share_memory(trainer: Trainer) -> SharedMemory | None:
         and 1 < trainer.world_size <= MOST_PROCESSES
         and isinstance(strategy.model, DistributedDataParallel)
         and not strategy.model._comm_hooks  # somebody's own
+        and strategy.model.process_group is distributed.distributed_c10d._get_default_group()
         and distributed.get_backend() == "gloo"
     )
     if not suits:
         return None
-    group: Any = distributed.distributed_c10d._get_default_group()
-    memory = SharedMemory.join(group._get_backend(strategy.root_device).options._timeout.total_seconds())
-    if memory is not None:
+    group: Any = strategy.model.process_group
+    backend = group._get_backend(strategy.root_device)
+    backend = getattr(backend, "wrapped_pg", backend)  # with TORCH_DISTRIBUTED_DEBUG
+    memory = SharedMemory.join(backend.options._timeout.total_seconds())
+    if memory is None:
+        return None
+    try:
         # DDP holds annotations against types, and they are texts here: a lambda has none.
         strategy.model.register_comm_hook(memory, lambda memory, bucket: memory.average_bucket(bucket))
+    except RuntimeError:  # there is one of torch's own, which can't be seen
+        memory.close()
+        return None
     return memory
+
+
+def _gone(rank: int) -> RuntimeError:
+    return RuntimeError(f"rank {rank} has gone while gradients were averaged.")
 
 
 def _closed_by(files: ExitStack, file: int) -> int:
