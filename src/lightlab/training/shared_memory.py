@@ -82,6 +82,7 @@ class Offer(NamedTuple):
 
         Raises:
             OSError: the process is not seen from here, or another one is.
+            ValueError: another one is, whose file is shorter.
         """
         file = os.open(self._path(self.memory), os.O_RDWR)
         try:
