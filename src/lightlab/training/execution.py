@@ -81,20 +81,22 @@ class Execution(Callback):
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """End what compiles."""
-        if self.compilation is not None:
-            self.compilation.close()
+        self._end_compiling()
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Leave the other processes: until then, somebody may compute gradients."""
-        self._close()
+        self._leave_others()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """End what compiles, and leave the other processes."""
-        self._close()
+        self._end_compiling()
+        self._leave_others()
 
-    def _close(self) -> None:
+    def _end_compiling(self) -> None:
         if self.compilation is not None:
             self.compilation.close()
+
+    def _leave_others(self) -> None:
         if self._shared is not None:
             self._shared.close()
 

@@ -126,10 +126,10 @@ class SharedMemory:
         self._timeout, self._files = timeout, files
         self._arrivals = [0] * len(parts)
         self._poll = select.poll()
-        self._poll.register(inbox, select.POLLIN)
         self._ranks = {outbox: rank for rank, outbox in outboxes.items()}
         for outbox in self._ranks:
             self._poll.register(outbox, 0)  # for an error: nobody reads it any more
+        self._poll.register(inbox, select.POLLIN)  # looked at last: what a process said before it went is there then
 
     @classmethod
     def join(cls, timeout: float) -> SharedMemory | None:
