@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import gc
 import os
 import shlex
@@ -16,8 +15,10 @@ from io import TextIOWrapper
 from lightlab import __version__
 from lightlab.commands.options import HELP, PRINT_CONFIG
 from lightlab.commands.verbs import TRAINER_VERBS, VERBS
+from lightlab.deferred import defer_torchmetrics
 from lightlab.errors import LightlabError, RunError, did_you_mean, place_in_code, sentences
 from lightlab.interruption import Interrupted, heed, heed_launcher, listening
+from lightlab.process_end import run_to_the_end
 from lightlab.registry import import_plugin, load_plugins, plugin_modules
 from lightlab.terminal import lasting_output, say
 
@@ -202,23 +203,5 @@ def entry_point() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # which may have fewer characters than names and messages
             stream.reconfigure(errors="backslashreplace")
-    codes: list[int] = []
-    # What is registered first runs last at the end of the process; who came before us watches us, as coverage does.
-    if not getattr(atexit, "_ncallbacks", lambda: 1)():
-        atexit.register(_leave, codes)
-    codes.append(main())
-    sys.exit(codes[0])
-
-
-def _leave(codes: Sequence[int]) -> None:
-    """End the process: threads have ended, and whoever had something to do at the end has done it.
-
-    Python would go on to take apart, one by one, all objects that imports have made. That takes longer than a short
-    training, and the operating system does it at once.
-    """
-    if not codes:  # an exception ended the call, and Python chooses the exit code
-        return
-    with suppress(OSError, ValueError):  # nobody reads any more, which Python has its own way to say
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(codes[0])
+    defer_torchmetrics()
+    run_to_the_end(main)

@@ -45,6 +45,21 @@ def test_stratified():
     assert plain["test"].tolist() == split(1000)["test"].tolist()
 
 
+def test_many_small_classes():
+    """Each class has its share of each split to the row above or below, however many classes there are."""
+    classes = np.repeat(np.arange(50), 9)
+    counts = np.bincount(classes[split(450, strata=classes)["test"]], minlength=50)
+    assert set(counts) == {1, 2}
+
+
+@pytest.mark.parametrize("strata", [None, np.repeat([0, 1], [40, 20])])
+def test_every_row_is_as_likely(strata):
+    """No place in a class, and no class, is preferred: over many seeds all rows are tested on about as often."""
+    drawn = np.concatenate([split(60, seed=seed, strata=strata)["test"] for seed in range(400)])
+    shares = np.bincount(drawn, minlength=60) / 400
+    assert shares == pytest.approx(np.full(60, 0.15), abs=0.08)  # 4.5 standard errors
+
+
 def test_rare_classes_are_trained_on():
     """A class of fewer rows than splits goes to the train split."""
     classes = np.array(["common"] * 98 + ["rare"] * 2)

@@ -5,67 +5,36 @@ TRAINING is the number of the training's process, which may have ended before an
 
 from __future__ import annotations
 
-import json
-import logging
+import gc
 import os
 import shutil
 import signal
 import sys
 import threading
 import time
-from contextlib import suppress
 from pathlib import Path
 
-import torch
-from torch import Tensor, nn
-from torch.fx import GraphModule
-
-from lightlab.compiled.request import FAILURE, LAYOUTS, PACKAGE, Request, first_line, inductor_options, layouts
-from lightlab.compiled.trace import trace
-from lightlab.errors import PluginError
-from lightlab.registry import import_plugin
+from lightlab.deferred import defer_torchmetrics
+from lightlab.process_end import run_to_the_end
 
 #: The training has the processor; this takes what is left of it.
 NICENESS = 19
-#: Precompiled headers, 200 MiB each, stay in the temporary folder, and make nothing quicker here.
-NO_HEADERS = {"aot_inductor.precompile_headers": False, "cpp_cache_precompile_headers": False}
-
-
-class _Graph(nn.Module):
-    """A graph as a module: torch.export takes nothing else."""
-
-    def __init__(self, graph: GraphModule) -> None:
-        super().__init__()
-        self.graph = graph
-
-    def forward(self, *given: Tensor) -> tuple[Tensor, ...]:
-        return self.graph(*given)  # type: ignore[no-any-return]  # a GraphModule returns what was traced
-
-
-def compile_step(request: Request, folder: Path) -> None:
-    """Compile a step to machine code, in the file `PACKAGE` of a folder.
-
-    Raises:
-        Exception: whatever stands in the way, such as a layer that can't be traced, or no C++ compiler.
-    """
-    graph, moved, new = trace(request)
-    exported = torch.export.export(_Graph(graph), (*moved, *new), strict=False)
-    options = {**NO_HEADERS, **inductor_options(request.mode)}
-    (folder / LAYOUTS).write_text(json.dumps(layouts(moved)), encoding="utf-8")
-    part = str(folder / f"part-{PACKAGE}")
-    torch._inductor.aoti_compile_and_package(exported, package_path=part, inductor_configs=options)
-    os.replace(part, folder / PACKAGE)
 
 
 def main(folder: Path) -> int:
     """Compile what a folder's request asks for; where that fails, say why in its file `FAILURE`."""
+    gc.disable()  # until all is imported, as in `lightlab.cli`
+    defer_torchmetrics()
+    import logging
+
+    from lightlab.compiled.ahead_of_time import compile_step
+    from lightlab.compiled.request import FAILURE, Request, first_line
+
+    gc.freeze()
+    gc.enable()
     logging.disable(logging.WARNING)
     try:
-        request = Request.read(folder)
-        for plugin in request.plugins:
-            with suppress(PluginError):  # one that the model needs is missed when it is built
-                import_plugin(plugin)
-        compile_step(request, folder)
+        compile_step(Request.read(folder), folder)
     except Exception as cause:
         part = folder / f"part-{FAILURE}"
         part.write_text(first_line(cause), encoding="utf-8")
@@ -88,4 +57,4 @@ if __name__ == "__main__":
     if hasattr(os, "nice"):
         os.nice(NICENESS)
         threading.Thread(target=end_with, args=(int(sys.argv[2]), Path(sys.argv[1])), daemon=True).start()
-    sys.exit(main(Path(sys.argv[1])))
+    run_to_the_end(lambda: main(Path(sys.argv[1])))

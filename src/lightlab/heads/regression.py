@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def regression_metrics() -> dict[str, Metric]:
     """Return mean squared error, its root, mean absolute error and R², in the target's own units."""
-    import torchmetrics as metrics
+    from torchmetrics import regression as metrics
 
     from lightlab.heads.scores import R2Score
 

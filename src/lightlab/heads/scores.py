@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torchmetrics
 from torch import Tensor
-from torchmetrics import classification
+from torchmetrics import classification, regression
 from torchmetrics.utilities.data import dim_zero_cat
 
 # Each says in `undefined` when it is NaN although all outputs are finite.
@@ -71,7 +70,7 @@ class MultilabelF1Macro(MultilabelF1Score):
         return super().compute().nanmean()
 
 
-class R2Score(torchmetrics.R2Score):
+class R2Score(regression.R2Score):
     """R², averaged over the quantities that vary; NaN where none does, and of a single row.
 
     torchmetrics gives 0 or 1 to quantities whose squares sum up to less than 10⁻⁴, whatever their unit.
