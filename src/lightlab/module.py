@@ -70,7 +70,6 @@ class Model(LightningModule):
         >>> trainer = Trainer(max_epochs=2, accelerator="cpu", enable_model_summary=False, **quiet)
         >>> trainer.fit(model, data)
         problem: multiclass, inferred from target (3 different texts). Set model.problem to choose another.
-        warning: 1 of 22 rows of test also stand in train, so test looks better than new data will. The first: ...
         >>> model.data_spec.target.classes
         ('setosa', 'versicolor', 'virginica')
         >>> sorted(model.predict(torch.tensor([[5.1, 3.5, 1.4, 0.2]])))

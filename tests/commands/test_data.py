@@ -47,7 +47,7 @@ def test_text(config, capsys):
         "problem  binary, inferred from kind (2 different texts)",
         "train    70  70.0%",
         "target: kind",
-        "cat    35 (50.0%)",
+        "cat    36 (51.4%)",
         "inputs: 3 columns",
         "age     numeric  10 (10.0%)",
         "city    categorical        -       2  Rome (",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import torch
 
 from lightlab import Batch, BundledData, Model
 from lightlab.compiled.in_process import compile_here
@@ -45,7 +46,9 @@ def asked():
     data = BundledData("wine", batch_size=16)
     model = Model(LAYERS, "multiclass", optimizer={"class_path": "AdamW", "init_args": {"betas": [0.9, 0.99]}})
     model.build(data.connect("multiclass"))
-    inputs, targets = data._encoded["train"]
+    inputs, targets = (
+        each[torch.randperm(len(each), generator=torch.Generator().manual_seed(0))] for each in data._encoded["train"]
+    )
     batches = [Batch(inputs[start : start + 16], targets[start : start + 16]) for start in range(0, 96, 16)]
     known = dict(model.hparams), model.data_spec.to_dict(), describe(batch_tensors(batches[0]))
     request = Request(*known, steps=2, frozen=["head.linear.bias"], precision=None, clip=(1.0, "norm"), mode="default",

@@ -234,7 +234,7 @@ def test_only_training_batches_are_augmented():
 
 def test_augmented_training_learns():
     """A network that is trained on mixed and noisy samples still tells the classes apart."""
-    _, trainer = fit(BundledData("wine", batch_size=16, augment=[{"gaussian_noise": 0.1}, {"mixup": 0.2}]), epochs=30)
+    _, trainer = fit(BundledData("wine", batch_size=16, augment=[{"gaussian_noise": 0.1}, {"mixup": 0.2}]), epochs=60)
     assert trainer.callback_metrics["val/accuracy"] > 0.9
 
 

@@ -127,7 +127,7 @@ def test_stops_at_the_step(train, steps, kind, at, value):
     assert (str(best[0]) in str(error.value)) if best else ("No weights of it are kept" in str(error.value))
 
 
-def order(split="train"):
+def order(split):
     """Return the places of a split's rows in its first epoch's order, and their first numbers as layers get them."""
     data = BundledData("wine", batch_size=8)
     model = Model([{"dense": 2}], problem="multiclass")
@@ -138,9 +138,12 @@ def order(split="train"):
     return places.tolist(), model.preprocess(inputs)[:, 0].tolist()
 
 
-def find_unique(numbers, start):
-    """Return the first place from one on whose number no other has."""
-    return next(place for place in range(start, len(numbers)) if numbers.count(numbers[place]) == 1)
+def find_unique(split, start):
+    """Return the first row of a split, from one on, whose first number no other has: when it comes, which it is, it."""
+    places, numbers = order(split)
+    everywhere = [number for name in ("train", "val") for number in order(name)[1]]
+    turn = next(turn for turn in range(start, len(numbers)) if everywhere.count(numbers[turn]) == 1)
+    return turn, places[turn], numbers[turn]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -148,17 +151,14 @@ def find_unique(numbers, start):
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_names_row_and_layer(train, steps, kind, accumulate):
     """A row that brings it about is named by its place; a gradient that no later loss shows is found all the same."""
-    places, numbers = order()
-    place = find_unique(numbers, 41)
-    layers = [{"marked": {"number": numbers[place], "kind": kind}}, {"dense": 8}]
+    turn, place, number = find_unique("train", 41)
+    layers = [{"marked": {"number": number, "kind": kind}}, {"dense": 8}]
     with pytest.raises(RunError) as error:
         train(steps, layers=layers, make_callbacks=keepers, accumulate_grad_batches=accumulate)
-    batch = place // 8 + 1
+    batch = turn // 8 + 1
     step = -(-batch // accumulate)
     if kind == "loss":
-        assert f"In step {step} (batch {batch} of epoch 1) it is nan, of 1 of 8 rows: {places[place]} of" in str(
-            error.value
-        )
+        assert f"In step {step} (batch {batch} of epoch 1) it is nan, of 1 of 8 rows: {place} of" in str(error.value)
         assert "first layer to give such a number is model.layers[0].marked, whose input was finite" in str(error.value)
     else:
         assert f"In step {step} (batch {step * accumulate} of epoch 1) the loss is finite" in str(error.value)
@@ -291,11 +291,10 @@ def test_remembers_the_random_numbers_of_a_run_that_goes_on(train):
 
 def test_compiled_steps(tmp_path, monkeypatch, capsys):
     """Of steps that were taken in one go, the first that was not right is found by taking them again."""
-    places, numbers = order()
-    place = find_unique(numbers, 41)
+    turn, place, number = find_unique("train", 41)
     (tmp_path / "marks.py").write_text(
         "import torch\nfrom lightlab import LAYERS\n\n\nclass Marks(torch.nn.Module):\n    def forward(self, inputs):\n"
-        f"        return torch.where(inputs[:, :1] == {numbers[place]!r}, torch.nan, inputs)\n\n\n"
+        f"        return torch.where(inputs[:, :1] == {number!r}, torch.nan, inputs)\n\n\n"
         "@LAYERS.register('marks')\ndef marks() -> torch.nn.Module:\n"
         '    """Mark a row."""\n    return Marks()\n'
     )
@@ -307,8 +306,8 @@ def test_compiled_steps(tmp_path, monkeypatch, capsys):
     with pytest.raises(RunError) as error:
         trainer.fit(model, BundledData("wine", batch_size=8))
     assert "the layers alone" not in capsys.readouterr().out
-    number = place // 8 + 1
-    said = f"In step {number} (batch {number} of epoch 1) it is nan, of 1 of 8 rows: {places[place]} of train"
+    step = turn // 8 + 1
+    said = f"In step {step} (batch {step} of epoch 1) it is nan, of 1 of 8 rows: {place} of train"
     assert said in str(error.value)
     assert "model.layers[0].marks" in str(error.value)
 
@@ -377,14 +376,13 @@ def test_gives_up(train, kind):
 
 def test_validation_loss():
     """A row of the validation split that has no finite loss ends the training, by its place; nothing is called best."""
-    places, numbers = order("val")
-    place = find_unique(numbers, 3)
+    _, place, number = find_unique("val", 3)
     watching = [ModelCheckpoint("best", monitor="val/loss"), EarlyStopping("val/loss")]
     trainer = Trainer(max_epochs=2, callbacks=watching, num_sanity_val_steps=0, **QUIET)
-    model = Model([{"marked": {"number": numbers[place], "kind": "evaluation"}}, {"dense": 4}], problem="multiclass")
+    model = Model([{"marked": {"number": number, "kind": "evaluation"}}, {"dense": 4}], problem="multiclass")
     with pytest.raises(RunError) as error:
         trainer.fit(model, BundledData("wine", batch_size=8))
-    said = f"After epoch 1 val/loss is nan, of 1 of {len(places)} rows: {places[place]} of val, counted from 0."
+    said = f"After epoch 1 val/loss is nan, of 1 of 27 rows: {place} of val, counted from 0."
     assert said in str(error.value)
     assert "The first layer to give such a number is model.layers[0].marked" in str(error.value)
     assert files() == []

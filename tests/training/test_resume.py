@@ -317,7 +317,7 @@ def fixture_filled():
     ("options", "message"),
     [
         (["--data.missing_numbers", "mean"], "data.missing_numbers: A resumed run goes on with the missing_numbers of"),
-        (["--data.missing_numbers", "mean"], "state it restores: fill 25 of age. Received: fill 23.2254 of age."),
+        (["--data.missing_numbers", "mean"], "state it restores: fill 24 of age. Received: fill 21.8"),
         (["--data.normalize", "min_max"], "data.normalize: A resumed run goes on with the normalize of the data of"),
         (["--data.normalize", "none"], "Received: offset 0 of age. Start a new run to change it."),
         (["--data.embeddings", "{pet: 3}"], "data.embeddings: A resumed run goes on with the embeddings of the data"),

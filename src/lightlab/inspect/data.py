@@ -47,7 +47,6 @@ def describe(data: Data, spec: DataSpec, said: list[str]) -> Plain:
         >>> from lightlab import BundledData
         >>> data = BundledData("iris")
         >>> described = describe(data, data.connect("multiclass"), [])
-        warning: ...
         >>> described["target"]["counts"]["val"]
         {'setosa': 7, 'versicolor': 7, 'virginica': 8}
     """

@@ -59,9 +59,9 @@ class TextData(FrameData):
         vocabulary: 5 different words in the 70 texts of train
         warning: ...
         >>> spec.input.vocabulary
-        ('', '[UNK]', 'good', '!', '.', 'fun', 'not')
+        ('', '[UNK]', 'good', '.', 'not', '!', 'fun')
         >>> data.encode_input(data.rows["train"].take(np.array([0])), spec.input).tolist()
-        [[0, 2, 5, 3]]
+        [[0, 2, 6, 5]]
     """
 
     def __init__(
