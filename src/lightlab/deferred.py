@@ -2,7 +2,7 @@
 
 Lightning asks torchmetrics for two classes, and heads for those of some submodules. The ``__init__`` of torchmetrics
 and of torchmetrics.functional would import metrics of sound, images and texts, too, and for them scipy.signal and
-torchvision: a second of the processor's time before a training's first step, and 80 MiB.
+torchvision: about a second of the processor's time before a training's first step, and 80 MiB.
 """
 
 from __future__ import annotations
