@@ -83,7 +83,6 @@ class DeferredPackage(ModuleType):
     """
 
     _is_searched = False
-    _has_run = False
 
     def __getattr__(self, name: str) -> Any:
         with _LOCK:
@@ -101,6 +100,6 @@ class DeferredPackage(ModuleType):
     def _search(self, name: str) -> None:
         if find_spec(f"{self.__name__}.{name}"):
             import_module(f"{self.__name__}.{name}")
-        elif not self._has_run:
-            self._has_run = True
+        else:
             self.__spec__.loader.exec_module(self)  # type: ignore[union-attr]  # `_Loader` has set both
+            self.__class__ = ModuleType  # type: ignore[assignment]  # it is one again
