@@ -68,6 +68,52 @@ def test_a_reader_that_has_gone():
     assert process.wait() == 120  # Python's own
 
 
+def test_files_that_nobody_closes(tmp_path):
+    """What was written to a file is in it, as a callback's of one's own, which is there to the end."""
+    program = """
+import gc
+from lightlab.process_end import run_to_the_end
+
+class Callback:
+    def __init__(self):
+        self.text, self.bytes = open("text", "w"), open("bytes", "wb")
+        self.closed = open("closed", "w")
+
+callback = Callback()
+gc.freeze()
+
+def main():
+    callback.later = open("later", "w")
+    for file in (callback.text, callback.later, callback.closed):
+        file.write("line")
+    callback.bytes.write(b"line")
+    callback.closed.close()
+    return 0
+
+run_to_the_end(main)
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=tmp_path)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == dict.fromkeys(
+        ("text", "bytes", "later", "closed"), "line"
+    )
+
+
+def test_no_output():
+    """A process whose output is closed ends as quietly, and as quickly."""
+    program = """
+import sys
+from lightlab.process_end import run_to_the_end
+sys.stdout = None
+class Part:
+    def __del__(self):
+        sys.stderr.write("taken apart")
+part = Part()
+run_to_the_end(lambda: 5)
+"""
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (5, "")
+
+
 def test_our_programs_end_at_once():
     """Nothing that they import at their start has something to do at the end, which would leave the end to Python."""
     code = "import atexit, lightlab.cli, lightlab.compiled.worker; print(atexit._ncallbacks())"

@@ -15,7 +15,7 @@ from io import TextIOWrapper
 from lightlab import __version__
 from lightlab.commands.options import HELP, PRINT_CONFIG
 from lightlab.commands.verbs import TRAINER_VERBS, VERBS
-from lightlab.deferred import defer_torchmetrics
+from lightlab.deferred import defer_imports
 from lightlab.errors import LightlabError, RunError, did_you_mean, place_in_code, sentences
 from lightlab.interruption import Interrupted, heed, heed_launcher, listening
 from lightlab.process_end import run_to_the_end
@@ -203,5 +203,5 @@ def entry_point() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # which may have fewer characters than names and messages
             stream.reconfigure(errors="backslashreplace")
-    defer_torchmetrics()
+    defer_imports()
     run_to_the_end(main)

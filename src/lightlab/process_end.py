@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from io import BufferedRandom, BufferedWriter, TextIOWrapper
 from typing import NoReturn
+
+#: What `open` returns for what is written to.
+WRITTEN = frozenset((TextIOWrapper, BufferedWriter, BufferedRandom))
 
 
 def run_to_the_end(work: Callable[[], int]) -> NoReturn:
@@ -29,6 +34,17 @@ def _leave(codes: Sequence[int]) -> None:
     if not codes:  # an exception ended the work, and Python chooses the exit code
         return
     with suppress(OSError, ValueError):  # nobody reads any more, which Python has its own way to say
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+        _flush_files()
         os._exit(codes[0])
+
+
+def _flush_files() -> None:
+    """Write out what is still in files that nobody has closed, as a plugin may leave them; Python's own end does."""
+    gc.unfreeze()
+    for file in gc.get_objects():
+        if type(file) in WRITTEN:
+            with suppress(OSError, ValueError):  # closed, or full
+                file.flush()

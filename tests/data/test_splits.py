@@ -36,7 +36,7 @@ def test_seed_decides():
 
 
 def test_stratified():
-    """Each split has the classes in their proportions, to one row, unless that is switched off."""
+    """Each split has the classes in their proportions, nearly to one row, unless that is switched off."""
     classes = np.repeat(["a", "b", "c"], [500, 300, 200])
     for part in split(1000, strata=classes).values():
         shares = [np.mean(classes[part] == name) for name in "abc"]
@@ -60,10 +60,28 @@ def test_every_row_is_as_likely(strata):
     assert shares == pytest.approx(np.full(60, 0.15), abs=0.08)  # 4.5 standard errors
 
 
+def test_every_small_class_is_as_likely():
+    """Where classes have less than a row each to give, chance says which give one."""
+    classes = np.repeat(np.arange(20), 5)
+    drawn = np.concatenate([classes[split(100, seed=seed, strata=classes)["test"]] for seed in range(400)])
+    shares = np.bincount(drawn, minlength=20) / 2000
+    assert shares == pytest.approx(np.full(20, 0.15), abs=0.04)  # 4.5 standard errors: a class gives 0 or 1 of 5
+
+
 def test_rare_classes_are_trained_on():
     """A class of fewer rows than splits goes to the train split."""
     classes = np.array(["common"] * 98 + ["rare"] * 2)
     assert {98, 99} <= set(split(100, strata=classes)["train"].tolist())
+
+
+def test_many_rare_classes():
+    """They take no rows of train away from the common ones."""
+    classes = np.array([f"common {number % 5}" for number in range(100)] + [f"rare {number}" for number in range(100)])
+    parts = split(200, strata=classes)
+    common = {
+        name: [int(np.sum(classes[part] == f"common {number}")) for number in range(5)] for name, part in parts.items()
+    }
+    assert common == {"train": [14] * 5, "val": [3] * 5, "test": [3] * 5}
 
 
 @pytest.mark.parametrize(

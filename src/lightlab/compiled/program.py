@@ -87,5 +87,6 @@ def load(package: Path) -> Program:
         Exception: of some kind; it can't be loaded.
     """
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it misses a GPU where none is meant
-    run = torch._inductor.aoti_load_package(str(package)).loader.boxed_run
+    # `torch._inductor.aoti_load_package` calls this, and imports for it what compiles: a second, and 150 MiB.
+    run = torch._C._aoti.AOTIModelPackageLoader(str(package), "model", False, 1, -1).boxed_run
     return Program(run, json.loads(package.with_name(LAYOUTS).read_text(encoding="utf-8")))

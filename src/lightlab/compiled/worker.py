@@ -14,7 +14,7 @@ import threading
 import time
 from pathlib import Path
 
-from lightlab.deferred import defer_torchmetrics
+from lightlab.deferred import defer_imports
 from lightlab.process_end import run_to_the_end
 
 #: The training has the processor; this takes what is left of it.
@@ -24,7 +24,7 @@ NICENESS = 19
 def main(folder: Path) -> int:
     """Compile what a folder's request asks for; where that fails, say why in its file `FAILURE`."""
     gc.disable()  # until all is imported, as in `lightlab.cli`
-    defer_torchmetrics()
+    defer_imports()
     import logging
 
     from lightlab.compiled.ahead_of_time import compile_step

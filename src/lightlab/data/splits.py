@@ -1,12 +1,13 @@
 """Which rows are for training, validation and testing.
 
-pandas and scikit-learn, which folds are cut by, are imported where they are used: they take a second.
+pandas, and scikit-learn, which cuts folds, are imported where they are used: they take a second.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import ceil
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -117,7 +118,7 @@ def split_rows(rows: Rows, split: Split, seed: int, strata: np.ndarray[Any, Any]
     elif split.groups:
         parts = _by_group(_column(rows, split.groups), split.shares, seed)
     else:
-        parts = _at_random(np.arange(len(rows)), _counts(len(rows), split.shares), seed, strata)
+        parts = _at_random(np.arange(len(rows)), split.shares, seed, strata)
     for name, share in zip(SPLITS, split.shares, strict=True):
         wanted = name == "train" if split.column else share > 0 or (name == "val" and split.folds)
         if wanted and not len(parts[name]):
@@ -134,17 +135,21 @@ def _counts(rows: int, shares: tuple[float, float, float]) -> list[int]:
     return [rows - val - test, val, test]
 
 
-def _at_random(places: Places, counts: list[int], seed: int, strata: np.ndarray[Any, Any] | None) -> dict[str, Places]:
+def _at_random(
+    places: Places, shares: tuple[float, float, float], seed: int, strata: np.ndarray[Any, Any] | None
+) -> dict[str, Places]:
     common, rare = places, places[:0]
     if strata is not None:
         _, codes, sizes = np.unique(strata, return_inverse=True, return_counts=True)
-        is_common = sizes[codes] >= sum(count > 0 for count in counts)
+        is_common = sizes[codes] >= sum(share > 0 for share in shares)
         if is_common.any():
             common, rare, strata = places[is_common], places[~is_common], codes
         else:
             strata = None
-    rest, test = _cut(common, counts[2], seed, strata)
-    train, val = _cut(rest, counts[1], seed + 1, strata)
+    # Of all rows, but no more of the common ones than their share.
+    val_rows, test_rows = (min(round(len(places) * share), ceil(len(common) * share)) for share in shares[1:])
+    rest, test = _cut(common, test_rows, seed, strata)
+    train, val = _cut(rest, val_rows, seed + 1, strata)
     return {"train": np.concatenate([train, rare]), "val": val, "test": test}
 
 
@@ -215,7 +220,7 @@ def _into_folds(
     elif split.groups:
         parts = _by_group(_column(rows, split.groups), shares, seed)
     else:
-        parts = _at_random(np.arange(len(rows)), _counts(len(rows), shares), seed, strata)
+        parts = _at_random(np.arange(len(rows)), shares, seed, strata)
     rest = parts["train"]
     try:
         if times is not None:

@@ -1,0 +1,25 @@
+"""Packages of which others import a few names, and use them seldom."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from lightlab.deferred.package import DeferredPackage, Late
+
+
+class DeferredPlots(DeferredPackage):
+    """torchmetrics.utilities.plot, which imports matplotlib: a quarter of a second, and 30 MiB.
+
+    Metrics take types from it for annotations, and functions for those who have them plotted.
+    """
+
+    late: ClassVar = dict.fromkeys(
+        ("_AX_TYPE", "_CMAP_TYPE", "_PLOT_OUT_TYPE", "plot_confusion_matrix", "plot_curve", "plot_single_or_multi_val"),
+        Late,
+    )
+
+
+class DeferredStats(DeferredPackage):
+    """scipy.stats, half a second, of which scikit-learn imports these for what few of its estimators do."""
+
+    late: ClassVar = dict.fromkeys(("chi2", "gmean", "rankdata", "spearmanr"), Late)
