@@ -79,7 +79,7 @@ def test_two_processes_equal_one(config, capsys):
 
 def test_what_is_seen_is_of_all_processes(config):
     """One process writes, and what it writes is what one process alone sees: curves, activations, evaluation."""
-    assert main(["fit", "--config", config]) == 0
+    subprocess.run([PROGRAM, "fit", "--config", config], capture_output=True, check=True)
     on_two("fit", "--config", config)
     alone, together = Path("runs/wine/version_0"), Path("runs/wine/version_1")
     files = [sorted(file.parent.relative_to(run) for file in run.rglob("events.out*")) for run in (alone, together)]
