@@ -32,6 +32,7 @@ FILES = {"__init__": INIT, "part": PART}
         ("import fake; fake.value = 7; print(fake.value, fake.Kind.__name__)", "runs part 7 Kind"),
         ("import fake; print(hasattr(fake, 'absent'), hasattr(fake, 'absent'))", "runs part False False"),
         ("from typing import Optional; from fake import Kind; Optional[Kind]; print('annotated')", "annotated"),
+        ("from fake import Kind; print(isinstance('1', Kind | int), isinstance(1, int | Kind))", "False True"),
         ("import fake; fake.value; print(fake.function is fake.part.function)", "runs part True"),
         ("import fake, importlib; fake.value; importlib.reload(fake); print(fake.value)", "runs part 1"),
     ],

@@ -9,7 +9,7 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from threading import RLock
 from types import ModuleType
-from typing import Any, ClassVar, TypeGuard
+from typing import Any, ClassVar, TypeGuard, Union
 
 #: A thread waits for the one that runs an ``__init__``, which asks for what is not there yet itself.
 _LOCK = RLock()
@@ -86,6 +86,11 @@ class Late:
 
     def __mro_entries__(self, bases: tuple[Any, ...]) -> tuple[Any, ...]:
         return (self._get(),)
+
+    def __or__(self, other: Any) -> Any:
+        return Union[self, other]  # noqa: UP007 - which `|` says of classes
+
+    __ror__ = __or__
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") and self._is_to_come:  # typing looks for many in what annotations name
