@@ -8,11 +8,11 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from io import BufferedRandom, BufferedWriter, TextIOWrapper
+from io import IOBase
 from typing import NoReturn
 
-#: What `open` returns for what is written to.
-WRITTEN = frozenset((TextIOWrapper, BufferedWriter, BufferedRandom))
+#: What all kinds of files are, those that compress too. Unlike io.IOBase it is no abstract class, which asks at length.
+FILE = IOBase.__bases__[0]
 
 
 def run_to_the_end(work: Callable[[], int]) -> NoReturn:
@@ -37,14 +37,25 @@ def _leave(codes: Sequence[int]) -> None:
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:
                 stream.flush()
-        _flush_files()
+        _close_files()
         os._exit(codes[0])
 
 
-def _flush_files() -> None:
+def _close_files() -> None:
     """Write out what is still in files that nobody has closed, as a plugin may leave them; Python's own end does."""
     gc.unfreeze()
-    for file in gc.get_objects():
-        if type(file) in WRITTEN:
-            with suppress(OSError, ValueError):  # closed, or full
-                file.flush()
+    files = [each for each in gc.get_objects() if issubclass(type(each), FILE)]
+    for write in (_flush, _close_packed, _flush):
+        for file in files:
+            with suppress(Exception):  # of somebody's own, or a disk that is full
+                write(file)
+
+
+def _flush(file: IOBase) -> None:
+    file.flush()
+
+
+def _close_packed(file: IOBase) -> None:
+    """Close what compresses, which writes an end into the file below it; that has to be open, so that it stays so."""
+    if type(file).__module__ != "_io":
+        file.close()

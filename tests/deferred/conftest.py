@@ -7,14 +7,15 @@ import sys
 import pytest
 
 DEFER = "from lightlab.deferred import defer_imports; defer_imports()\n"
-#: Puts off packages that a test has made.
+#: Puts off a package that a test has made, of which another, a friend, takes names.
 FAKE = """
 import sys
 sys.path.insert(0, '.')
-from lightlab.deferred.package import DeferredPackage, Finder, Late, LateClass, run
+from lightlab.deferred.package import DeferredPackage, Finder, Late, LateClass
 
 class Fake(DeferredPackage):
     late = {"function": Late, "Kind": LateClass}
+    askers = ("friend",)
 
 finder = Finder({"fake": Fake})
 sys.meta_path.insert(0, finder)
@@ -46,6 +47,7 @@ def fake(said, tmp_path):
     """Likewise, where a package that is called fake is put off; it is made of the files that are given."""
 
     def run(code, **files):
+        (tmp_path / "friend.py").write_text("from fake import function, Kind")
         for name, text in files.items():
             path = tmp_path / "fake" / f"{name}.py"
             path.parent.mkdir(exist_ok=True)

@@ -5,8 +5,7 @@ def test_nothing_needs_it_that_does_not_compile(deferred):
     """Optimizers, Lightning, and what torch keeps from being traced do without."""
     code = """
 import sys, torch, lightning.pytorch
-from lightning.fabric.wrappers import _unwrap_compiled
-from torch._dynamo import OptimizedModule
+from lightning.fabric.wrappers import OptimizedModule, _unwrap_compiled
 layer = torch.nn.Linear(2, 1)
 optimizer = torch.optim.Adam(layer.parameters())
 torch.compiler.disable(layer.forward.__func__)(layer, torch.ones(3, 2)).sum().backward()
@@ -21,7 +20,7 @@ def test_what_was_not_to_be_traced_is_not(deferred):
     """A function for which tracing was off before it could be on runs as it is; the others are traced."""
     code = """
 import torch
-from torch._dynamo import OptimizedModule
+from lightning.fabric.wrappers import OptimizedModule
 
 @torch.compiler.disable
 def apart(x):
@@ -58,3 +57,21 @@ from torch import _dynamo
 print(type(_dynamo).__name__, torch._dynamo.config.suppress_errors, torch._dynamo.config is config)
 """
     assert deferred(code) == "module True True\n"
+
+
+def test_disable_by_the_name_of_ones_own(deferred):
+    """Whoever takes the package's own ``disable`` has that."""
+    code = """
+import torch
+from torch._dynamo import disable
+torch.compile(lambda x: x + 1, backend="eager")(torch.ones(1))
+
+@disable
+def apart(x):
+    print(torch.compiler.is_compiling())
+    return x
+
+torch.compile(lambda x: apart(x) + 1, backend="eager")(torch.ones(1))
+print(type(disable).__name__)
+"""
+    assert deferred(code) == "False\nfunction\n"

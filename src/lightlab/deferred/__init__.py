@@ -2,19 +2,19 @@
 
 Lightning imports torchmetrics whole for two classes, and torch._dynamo for an ``isinstance``; scikit-learn imports
 scipy.stats for four functions. Together that is two seconds of the processor's time before a training's first step, and
-250 MiB. Here such a package waits, and runs, which is what an import has a package do, when something is asked of it
-that it does not have without. Nothing is done in a package's place but for what is certain of it while it has not run;
-a release that is made otherwise asks for more, has it run sooner, and works.
+250 MiB. Here such a package waits, and runs, which is what an import has a package do, when somebody asks it for
+something. Only those that are known to import a name and seldom use it (`DeferredPackage.askers`) get that without: a
+stand-in, which has the package run when it is used. A release that is made otherwise has packages run sooner, and
+works; an installation in which such a package is broken says so later than it would.
 """
 
 from __future__ import annotations
 
 import sys
 
-from lightlab.deferred import triton
 from lightlab.deferred.dynamo import DeferredDynamo
 from lightlab.deferred.package import DeferredPackage, Finder
-from lightlab.deferred.seldom import DeferredPlots, DeferredStats
+from lightlab.deferred.seldom import DeferredPlots, DeferredStats, DeferredTriton
 from lightlab.deferred.torchmetrics import DeferredTorchmetrics
 
 __all__ = ["defer_imports"]
@@ -28,6 +28,8 @@ def defer_imports() -> None:
         "torchmetrics.utilities.plot": DeferredPlots,
         "torch._dynamo": DeferredDynamo,
         "scipy.stats": DeferredStats,
-        **dict.fromkeys(triton.PARTS, triton.DeferredTriton),
+        "triton": DeferredTriton,
+        "triton.runtime": DeferredTriton,
+        "triton.runtime.jit": DeferredTriton,
     }
     sys.meta_path.insert(0, Finder({name: kind for name, kind in kinds.items() if name not in sys.modules}))

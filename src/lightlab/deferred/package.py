@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
-from importlib import import_module
+from collections.abc import Callable, Mapping, Sequence
+from importlib import _bootstrap, import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
-from threading import RLock
 from types import ModuleType
 from typing import Any, ClassVar, TypeGuard, Union
 
-#: A thread waits for the one that runs an ``__init__``, which asks for what is not there yet itself.
-_LOCK = RLock()
+#: Python's own, of one module: threads that import it wait for one another, and are told where they would for ever.
+lock: Any = vars(_bootstrap)["_ModuleLockManager"]
 
 
 class Finder(MetaPathFinder):
-    """Finds packages where they are found otherwise, and has them loaded without their ``__init__``."""
+    """Finds packages where they are found otherwise, and has them wait.
+
+    Args:
+        kinds: of the packages that are put off, by name.
+    """
 
     def __init__(self, kinds: Mapping[str, type[DeferredPackage]]):
         self.kinds = dict(kinds)
@@ -25,13 +28,20 @@ class Finder(MetaPathFinder):
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """Return where a package is; ``None`` for what is no affair of ours."""
+        if fullname in sys.modules:  # it is imported anew
+            return None
         if kind := self.kinds.get(fullname):
             spec = PathFinder.find_spec(fullname, path, target)
             if spec is not None and spec.loader is not None:
                 spec.loader = _Loader(spec.loader, kind, self)
             return spec
         parent = sys.modules.get(fullname.rpartition(".")[0])
-        return parent.find_submodule(fullname) if isinstance(parent, DeferredPackage) else None
+        if not (isinstance(parent, DeferredPackage) and is_waiting(parent) and parent.runs_first):
+            return None
+        spec = PathFinder.find_spec(fullname, path, target)
+        if spec is not None and spec.loader is not None:  # Python holds a lock here, and so nothing is run yet
+            spec.loader = _SubmoduleLoader(spec.loader, parent)
+        return spec
 
     def leave_alone(self, kind: type[DeferredPackage]) -> None:
         """Have packages of a kind imported as if we were not there."""
@@ -58,6 +68,37 @@ class _Loader(Loader):
         else:
             module.__class__ = self.kind
 
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.whole, name)
+
+
+class _SubmoduleLoader(Loader):
+    """Loads a submodule after its package has run, which may have imported it by then."""
+
+    def __init__(self, whole: Loader, package: DeferredPackage):
+        self.whole, self.package = whole, package
+        self.own: ModuleSpec | None = None
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        """Take the module that is there, if one is."""
+        ensure_run(self.package)
+        if module := sys.modules.get(spec.name):
+            self.own = module.__spec__
+            return module
+        return self.whole.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Run it, unless it has run; then it gets its own specification back."""
+        if self.own is not None:
+            vars(module)["__spec__"] = self.own  # torch's modules of settings let nobody set it otherwise
+            return
+        assert module.__spec__ is not None
+        module.__spec__.loader = module.__loader__ = self.whole
+        self.whole.exec_module(module)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.whole, name)
+
 
 class Late:
     """A name that others import from a package before they use it, which has the package run."""
@@ -66,9 +107,7 @@ class Late:
         self._package, self._name = package, name
 
     def _get(self) -> Any:
-        package = import_module(self._package)
-        run(package)
-        return getattr(package, self._name)
+        return _look_up(self._package, self._name)
 
     @property
     def _is_to_come(self) -> bool:
@@ -91,6 +130,9 @@ class Late:
         return Union[self, other]  # noqa: UP007 - which `|` says of classes
 
     __ror__ = __or__
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return _look_up, (self._package, self._name)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") and self._is_to_come:  # typing looks for many in what annotations name
@@ -115,50 +157,47 @@ class DeferredPackage(ModuleType):
     that an import of a submodule asks for.
 
     Attributes:
-        late: names that others import from it before they use them.
+        late: names that some import before they use them.
+        askers: those, by how their modules' names begin: they get late names. Everybody else has the package run.
+        runs_first: whether it runs before a submodule is imported.
     """
 
-    late: ClassVar[Mapping[str, type[Late]]] = {}
+    late: ClassVar[Mapping[str, Callable[[str, str], Any]]] = {}
+    askers: ClassVar[tuple[str, ...]] = ()
+    runs_first: ClassVar = True
 
     @classmethod
     def prepare(cls, package: ModuleType) -> None:
         """Give a package what it has from the start. Where this raises, the package is imported as ever."""
-        for name, kind in cls.late.items():
-            setattr(package, name, kind(package.__name__, name))
 
     def supply(self, name: str) -> None:
         """Bring what is asked for: run the package."""
         self.run()
 
     def run(self) -> None:
-        """Run the package. Whatever it raises, it can run again."""
+        """Run the package, after the one that it is in. Whatever it raises, it can run again."""
+        parent = sys.modules.get(self.__name__.rpartition(".")[0])
+        if parent is not None and is_waiting(parent):
+            ensure_run(parent)
+        if not is_waiting(self):  # the parent has run it
+            return
         assert self.__spec__ is not None
         assert self.__spec__.loader is not None
-        late = self.withdraw()
         self.__is_running__ = True
         try:
             self.__spec__.loader.exec_module(self)
-        except BaseException:
-            vars(self).update(late)
-            raise
+            self.settle()
         finally:
             del self.__is_running__
         self.__class__ = ModuleType  # type: ignore[assignment]  # it is one again
 
-    def withdraw(self) -> dict[str, Any]:
-        """Take the late names away, which the package gives values, and return them."""
-        return {name: vars(self).pop(name) for name in self.late if name in vars(self)}
-
-    def find_submodule(self, fullname: str) -> ModuleSpec | None:
-        """Return where a submodule is that is about to be imported, if it is not where all are.
-
-        The package runs first, and has imported it by then, or not.
-        """
-        run(self)
-        return _imported(sys.modules[fullname]) if fullname in sys.modules else None
+    def settle(self) -> None:
+        """Do what was waiting for the package to run."""
 
     def __getattr__(self, name: str) -> Any:
-        with _LOCK:
+        if name in self.late and _asker().startswith(self.askers) and is_waiting(self):
+            return self.late[name](self.__name__, name)
+        with lock(self.__name__):
             if is_waiting(self) and name != "__path__":  # a package has one, and every import asks for it
                 try:
                     self.supply(name)
@@ -168,13 +207,23 @@ class DeferredPackage(ModuleType):
 
     def __setattr__(self, name: str, value: Any) -> None:
         if not (isinstance(value, ModuleType) or name.startswith("__")):  # submodules, and what the import system sets
-            run(self)  # or it would write over it later
+            ensure_run(self)  # or it would write over it later
         ModuleType.__setattr__(self, name, value)
 
+    def __dir__(self) -> list[str]:
+        ensure_run(self)
+        return list(ModuleType.__dir__(self))
 
-def run(package: ModuleType) -> None:
+
+def _look_up(package: str, name: str) -> Any:
+    module = import_module(package)
+    ensure_run(module)
+    return getattr(module, name)
+
+
+def ensure_run(package: ModuleType) -> None:
     """Run a package that waits for it; wait while another thread does."""
-    with _LOCK:
+    with lock(package.__name__):
         if is_waiting(package):
             package.run()
 
@@ -184,22 +233,9 @@ def is_waiting(package: ModuleType) -> TypeGuard[DeferredPackage]:
     return isinstance(package, DeferredPackage) and "__is_running__" not in vars(package)
 
 
-def _imported(module: ModuleType) -> ModuleSpec:
-    """Have Python, which is about to load a module, take the one that is there."""
-    spec = module.__spec__
-    taken = ModuleSpec(module.__name__, _Imported(module, spec))
-    vars(module)["__spec__"] = taken  # what Python goes by; torch's modules of settings let nobody set it otherwise
-    return taken
-
-
-class _Imported(Loader):
-    def __init__(self, module: ModuleType, spec: ModuleSpec | None):
-        self.module, self.spec = module, spec
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType:
-        """Take the module that is there."""
-        return self.module
-
-    def exec_module(self, module: ModuleType) -> None:
-        """Give it its own specification back."""
-        vars(module)["__spec__"] = self.spec
+def _asker() -> str:
+    """Return the name of the module that asks a package for something, or imports that from it."""
+    frame = sys._getframe(2)
+    while frame.f_globals.get("__name__") == "importlib._bootstrap" and frame.f_back:
+        frame = frame.f_back
+    return str(frame.f_globals.get("__name__"))

@@ -24,6 +24,8 @@ class DeferredTorchmetrics(DeferredPackage):
     A release whose submodules need what the ``__init__`` sets gets that when they ask for it.
     """
 
+    runs_first = False
+
     @classmethod
     def prepare(cls, package: ModuleType) -> None:
         """Import what Lightning asks for, which does without the rest.
@@ -46,6 +48,3 @@ class DeferredTorchmetrics(DeferredPackage):
             import_module(submodule)
         else:
             self.run()
-
-    def find_submodule(self, fullname: str) -> None:
-        """Leave it to Python, without the ``__init__``."""
