@@ -7,21 +7,22 @@ import pytest
 
 #: Tries to open all files of this folder, and says by how many MiB the process grew at most.
 OPEN_ALL = """
-import resource, sys
+import sys
 from pathlib import Path
 from lightlab.checkpoints import read_checkpoint
 from lightlab.errors import CheckpointError
 from lightlab.module import Model
+from lightlab.training.memory import peak_host_memory
 open_one = {"file": read_checkpoint, "model": Model.load}[sys.argv[1]]
 open_one("fine.ckpt")
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak_host_memory()
 for path in sorted(Path().glob("evil*.ckpt")):
     try:
         open_one(path)
     except CheckpointError:
         continue
     sys.exit(f"{path} was opened")
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+print((peak_host_memory() - before) / 2**20)
 """
 
 
@@ -31,8 +32,8 @@ def growth():
 
     Called with ``"file"`` it has files read; with ``"model"``, models loaded. fine.ckpt is opened first.
     """
-    if sys.platform != "linux":
-        pytest.skip("elsewhere the figure has another unit")
+    if sys.platform == "win32":
+        pytest.skip("The system doesn't say how much a process took.")
 
     def measure(what):
         call = [sys.executable, "-c", OPEN_ALL, what]

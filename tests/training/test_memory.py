@@ -24,6 +24,30 @@ def test_what_torch_says_of_its_allocators():
     assert not is_out_of_memory(KeyError("out of memory"))
 
 
+#: Says the most that was taken before and after a tensor of 512 MiB, and what a process says that it starts.
+TAKE = """
+import subprocess, sys
+import torch
+from lightlab.training.memory import peak_host_memory
+print(peak_host_memory(), flush=True)
+if len(sys.argv) == 1:
+    torch.ones(2**29, dtype=torch.uint8)
+    print(peak_host_memory(), flush=True)
+    subprocess.run([sys.executable, __file__, "started"], check=True)
+"""
+
+
+@linux
+def test_most_that_a_process_took(tmp_path):
+    """It stays when memory is given back, and is not what the process took that started this one."""
+    script = tmp_path / "take.py"
+    script.write_text(TAKE)
+    finished = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True)
+    before, grown, started = (int(line) for line in finished.stdout.split())
+    assert 2**25 < before < grown - 2**28
+    assert 2**25 < started < grown - 2**28
+
+
 @linux
 def test_no_more_is_free_than_there_is():
     """What is free is more than nothing, and less than the whole machine has."""

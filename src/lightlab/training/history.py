@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import math
-import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -21,6 +20,7 @@ from lightlab.batch import Batch
 from lightlab.errors import NotFiniteError, RunError
 from lightlab.files import write_text
 from lightlab.terminal import say
+from lightlab.training.memory import peak_host_memory
 from lightlab.training.run_folder import RunFolder
 from lightlab.training.run_paths import FIRST_COLUMNS, HISTORY
 
@@ -394,12 +394,9 @@ def _memory(trainer: Trainer) -> Row:
     device = trainer.strategy.root_device
     if device.type == "cuda":
         taken = torch.cuda.max_memory_allocated(device) / 2**20
-    elif sys.platform == "win32":  # which has no such figure at hand
+    elif (host := peak_host_memory()) is None:
         return {}
     else:
-        import resource
-
-        unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes there, KiB elsewhere
-        taken = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+        taken = host / 2**20
     total = trainer.strategy.reduce(torch.tensor(taken, device=device), reduce_op="sum")
     return {"memory_mib": round(float(total), 1)}

@@ -63,6 +63,20 @@ def free_host_memory() -> int | None:
         return None
 
 
+def peak_host_memory() -> int | None:
+    """Return the most memory that this process took so far, in bytes; ``None`` where the system doesn't say it."""
+    if sys.platform == "win32":
+        return None
+    # Linux's ru_maxrss counts what the process took that started this one, too, which may be more.
+    with suppress(OSError, KeyError):
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+        return int(dict(line.split(":", 1) for line in lines)["VmHWM"].split()[0]) * 1024
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
 def _left_of_own() -> int:
     """Return how many bytes of addresses this process may still take."""
     import resource
