@@ -40,10 +40,31 @@ def check_failure(folder, reason):
 def test_says_why_not(asked, tmp_path, monkeypatch, changes, reason):
     """What stands in the way is said in one line: an unknown mode, or a layer that a missing plugin would have."""
     monkeypatch.setattr(logging.root.manager, "disable", 0)  # the worker silences its process
+    monkeypatch.setitem(sys.modules, "triton", sys.modules.get("triton"))  # and does without triton
     request, _ = asked
     replace(request, steps=1, **changes).write(tmp_path)
     assert main(tmp_path) == 1
     check_failure(tmp_path, reason)
+
+
+@pytest.mark.parametrize(("plugins", "imported"), [([], False), (["kernels"], True)])
+def test_does_without_triton(asked, tmp_path, plugins, imported):
+    """It is for GPUs, and takes memory; a plugin that imports it gets it, and its layer is traced."""
+    pytest.importorskip("triton", reason="triton comes with torch on Linux only")
+    (tmp_path / "kernels.py").write_text(KERNELS)
+    request, _ = asked
+    layers = [{"with_kernels": {}}] if plugins else request.model["layers"]
+    changes = {"plugins": plugins, "model": {**request.model, "layers": layers}, "mode": "fastest"}
+    replace(request, steps=1, **changes).write(tmp_path)
+    code = """
+import sys
+from pathlib import Path
+from lightlab.compiled.worker import main
+print(main(Path()), "triton._C.libtriton" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == f"1 {imported}\n"
+    check_failure(tmp_path, "Unrecognized mode=fastest")  # which is looked at after tracing
 
 
 def test_no_compiler(asked, tmp_path):
@@ -55,6 +76,21 @@ def test_no_compiler(asked, tmp_path):
     assert work(tmp_path, TORCHINDUCTOR_CACHE_DIR=cache, PATH="", CXX="no-such-compiler") == (1, "")
     check_failure(tmp_path, "InvalidCxxCompiler: No working C++ compiler found")
 
+
+#: A plugin as those are that come with kernels for GPUs.
+KERNELS = """
+import triton
+from torch import nn
+from lightlab import LAYERS
+
+@triton.jit
+def kernel(x):
+    pass
+
+@LAYERS.register("with_kernels")
+def with_kernels() -> nn.Module:
+    return nn.Hardtanh()
+"""
 
 CHILD = """
 import sys

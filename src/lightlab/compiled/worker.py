@@ -6,6 +6,7 @@ TRAINING is the number of the training's process, which may have ended before an
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import shutil
 import signal
@@ -24,17 +25,21 @@ NICENESS = 19
 def main(folder: Path) -> int:
     """Compile what a folder's request asks for; where that fails, say why in its file `FAILURE`."""
     gc.disable()  # until all is imported, as in `lightlab.cli`
+    logging.disable(logging.WARNING)
+    # What compiles for GPUs, and takes 70 MiB: torch does without, as its builds for CPUs have to.
+    sys.modules.setdefault("triton", None)  # type: ignore[arg-type]  # Python's sign of what can't be imported
     defer_imports()
-    import logging
-
-    from lightlab.compiled.ahead_of_time import compile_step
     from lightlab.compiled.request import FAILURE, Request, first_line
 
-    gc.freeze()
-    gc.enable()
-    logging.disable(logging.WARNING)
     try:
-        compile_step(Request.read(folder), folder)
+        request = Request.read(folder)
+        if request.plugins and sys.modules["triton"] is None:  # which may have kernels of their own
+            del sys.modules["triton"]
+        from lightlab.compiled.ahead_of_time import compile_step
+
+        gc.freeze()
+        gc.enable()
+        compile_step(request, folder)
     except Exception as cause:
         part = folder / f"part-{FAILURE}"
         part.write_text(first_line(cause), encoding="utf-8")
