@@ -77,6 +77,13 @@ def test_no_compiler(asked, tmp_path):
     check_failure(tmp_path, "InvalidCxxCompiler: No working C++ compiler found")
 
 
+def test_ends_at_once():
+    """Nobody has something to do at its end before it begins, so that it is not taken apart in Python's way."""
+    code = "import atexit, lightlab.compiled.worker; print(atexit._ncallbacks())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "0\n"
+
+
 #: A plugin as those are that come with kernels for GPUs.
 KERNELS = """
 import triton

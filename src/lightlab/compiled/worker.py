@@ -6,7 +6,6 @@ TRAINING is the number of the training's process, which may have ended before an
 from __future__ import annotations
 
 import gc
-import logging
 import os
 import shutil
 import signal
@@ -25,6 +24,8 @@ NICENESS = 19
 def main(folder: Path) -> int:
     """Compile what a folder's request asks for; where that fails, say why in its file `FAILURE`."""
     gc.disable()  # until all is imported, as in `lightlab.cli`
+    import logging  # above, it would have the end of the process be Python's own: see `run_to_the_end`
+
     logging.disable(logging.WARNING)
     # What compiles for GPUs, and takes 70 MiB: torch does without, as its builds for CPUs have to.
     sys.modules.setdefault("triton", None)  # type: ignore[arg-type]  # Python's sign of what can't be imported
