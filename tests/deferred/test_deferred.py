@@ -3,8 +3,9 @@
 #: When the command ends, prints whether there were trees, and what was imported that a training does without.
 CALL = """
 import atexit, sys
-HEAVY = {"torchvision", "scipy.signal", "scipy.stats._stats_py", "torchmetrics.functional.image",
-         "torch._dynamo.eval_frame", "torch._inductor", "triton._C.libtriton", "matplotlib.pyplot"}
+HEAVY = {"torchvision", "scipy.signal", "scipy.stats._stats_py", "scipy.interpolate._bsplines",
+         "torchmetrics.functional.image", "torch._dynamo.eval_frame", "torch._inductor", "triton._C.libtriton",
+         "matplotlib.pyplot"}
 atexit.register(lambda: print("sklearn.ensemble" in sys.modules, HEAVY & sys.modules.keys()))
 from lightlab.cli import entry_point
 entry_point()

@@ -28,6 +28,19 @@ print(MinCovDet(random_state=0).fit(np.random.default_rng(0).normal(size=(50, 2)
     assert deferred(code) == deferred(f"import scipy.stats as stats; stats.chi2\n{code}")
 
 
+def test_splines(deferred):
+    """scikit-learn's transformer to splines has scipy.interpolate when it works, and others have it as ever."""
+    code = """
+import sys
+import sklearn.preprocessing
+from scipy import interpolate
+print("scipy.interpolate._bsplines" in sys.modules)
+print(sklearn.preprocessing.SplineTransformer(n_knots=2, degree=1).fit_transform([[0.0], [0.25], [1.0]]).tolist())
+print(interpolate.interp1d([0, 1], [0, 2])(0.5), type(interpolate).__name__)
+"""
+    assert deferred(code) == "False\n[[1.0, 0.0], [0.75, 0.25], [0.0, 1.0]]\n1.0 module\n"
+
+
 def test_metrics_are_plotted(deferred):
     """matplotlib comes when a metric is plotted; what checks its axes knows them."""
     code = """

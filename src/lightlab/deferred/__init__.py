@@ -1,7 +1,7 @@
 """Imports that are put off: of packages that others import, and seldom use.
 
 Lightning imports torchmetrics whole for two classes, and torch._dynamo for an ``isinstance``; scikit-learn imports
-scipy.stats for four functions. Together that is two seconds of the processor's time before a training's first step, and
+scipy.stats for four functions, and scipy.interpolate for a class. Together that is two seconds of the processor's time before a training's first step, and
 250 MiB. Here such a package waits, and runs, which is what an import has a package do, when somebody asks it for
 something. Only those that are known to import a name and seldom use it (`DeferredPackage.askers`) get that without: a
 stand-in, which has the package run when it is used. A release that is made otherwise has packages run sooner, and
@@ -14,7 +14,7 @@ import sys
 
 from lightlab.deferred.dynamo import DeferredDynamo
 from lightlab.deferred.package import DeferredPackage, Finder
-from lightlab.deferred.seldom import DeferredPlots, DeferredStats, DeferredTriton
+from lightlab.deferred.seldom import DeferredInterpolation, DeferredPlots, DeferredStats, DeferredTriton
 from lightlab.deferred.torchmetrics import DeferredTorchmetrics
 
 __all__ = ["defer_imports"]
@@ -28,6 +28,7 @@ def defer_imports() -> None:
         "torchmetrics.utilities.plot": DeferredPlots,
         "torch._dynamo": DeferredDynamo,
         "scipy.stats": DeferredStats,
+        "scipy.interpolate": DeferredInterpolation,
         "triton": DeferredTriton,
         "triton.runtime": DeferredTriton,
         "triton.runtime.jit": DeferredTriton,

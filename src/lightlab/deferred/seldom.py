@@ -27,6 +27,13 @@ class DeferredStats(DeferredPackage):
     askers: ClassVar = ("sklearn.",)
 
 
+class DeferredInterpolation(DeferredPackage):
+    """scipy.interpolate, a tenth of a second, of which scikit-learn imports a class for its transformer to splines."""
+
+    late: ClassVar = {"BSpline": Late}
+    askers: ClassVar = ("sklearn.",)
+
+
 class DeferredTriton(DeferredPackage):
     """triton, triton.runtime or triton.runtime.jit: an eighth of a second, and 70 MiB.
 
