@@ -1,11 +1,12 @@
 """Imports that are put off: of packages that others import, and seldom use.
 
 Lightning imports torchmetrics whole for two classes, and torch._dynamo for an ``isinstance``; scikit-learn imports
-scipy.stats for four functions, and scipy.interpolate for a class. Together that is two seconds of the processor's time before a training's first step, and
-250 MiB. Here such a package waits, and runs, which is what an import has a package do, when somebody asks it for
-something. Only those that are known to import a name and seldom use it (`DeferredPackage.askers`) get that without: a
-stand-in, which has the package run when it is used. A release that is made otherwise has packages run sooner, and
-works; an installation in which such a package is broken says so later than it would.
+scipy.stats for four functions, and scipy.interpolate for a class. Together that is two seconds of the processor's time
+before a training's first step, and 250 MiB. Here such a package waits, and runs, which is what an import has a package
+do, when somebody asks it for something. Only those that are known to import a name and seldom use it
+(`DeferredPackage.askers`) get that without: a stand-in, which has the package run when it is used. A release that is
+made otherwise has packages run sooner, and works; an installation in which such a package is broken says so later than
+it would.
 """
 
 from __future__ import annotations
