@@ -68,7 +68,7 @@ def peak_host_memory() -> int | None:
     if sys.platform == "win32":
         return None
     # Linux's ru_maxrss counts what the process took that started this one, too, which may be more.
-    with suppress(OSError, KeyError):
+    with suppress(OSError, KeyError, ValueError):
         lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
         return int(dict(line.split(":", 1) for line in lines)["VmHWM"].split()[0]) * 1024
     import resource
